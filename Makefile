@@ -1,0 +1,52 @@
+# Everything runs from a clone: `make run` and `make test` set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-e2e lint typecheck format lock benchmark ui clean
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit("ferline needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@
+
+setup: $(STAMP) ## Make .venv and install the locked set
+
+run: $(STAMP) ## The whole pipeline on synthetic faces: no server, no download
+	@$(BIN)/ferline run train-pipeline
+
+test: $(STAMP) lint typecheck ## Lint, types and every test that needs no GPU, browser or download
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff, import contracts, deployment file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+typecheck: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+format: $(STAMP) ## Rewrite files as ruff wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Resolve the newest allowed set in a fresh environment and write requirements.lock
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet '.[dev,serving,drift]'
+	build/lock/bin/python -m pip freeze --exclude ferline > requirements.lock
+
+benchmark: $(STAMP) ## What the performance claims rest on; needs FER-2013 for the ingest part
+	$(BIN)/python -m benchmarks.synthetic
+	$(BIN)/python -m benchmarks.ingest
+
+ui: $(STAMP) ## Prefect and MLflow pages on 4200 and 5000, until Ctrl-C
+	@$(BIN)/ferline ui
+
+clean: ## Remove .venv and all local state: a full reset
+	rm -rf $(VENV) .ferline build

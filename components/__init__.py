@@ -1,0 +1,1 @@
+"""What ferline does, in tiers: imports go downwards only (docs/architecture.md)."""

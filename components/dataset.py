@@ -1,0 +1,197 @@
+"""Open and write a local dataset version: an immutable folder named by its content.
+
+    images.npy        uint8 [N, H, W], opened memory-mapped
+    manifest.parquet  one row an image, in the order of images.npy (see MANIFEST_COLUMNS)
+    dataset.json      DatasetInfo; written last, so a folder without it is no dataset version
+
+The order of rows is canonical (split, label, sha256), so the same images give the same version
+whatever order, container or file names they came in.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.errors import DataError, DatasetCorrupt
+from components.labels import CLASSES, SPLITS
+
+SCHEMA_VERSION = 1
+IMAGES, MANIFEST, INFO = "images.npy", "manifest.parquet", "dataset.json"
+
+MANIFEST_COLUMNS: dict[str, str] = {
+    "id": "str",  # first 16 hex digits of sha256, then "-<k>" for the k-th further copy
+    "label": "int8",  # index into CLASSES
+    "split": "str",  # one of SPLITS
+    "sha256": "str",  # of the raw pixels
+    "phash": "uint64",  # perceptual hash, 64 bits
+    "exact_group": "int32",  # images with identical pixels share it
+    "near_group": "int32",  # connected near-duplicates share it; contains exact groups whole
+    "source": "str",  # file or row it was first read from
+    "brightness": "float32",  # mean of pixels, 0-255
+    "contrast": "float32",  # standard deviation of pixels
+    "sharpness": "float32",  # variance of the 4-neighbour Laplacian
+}
+
+Counts = dict[str, dict[str, int]]  # split -> class -> images
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a dataset version came from."""
+
+    kind: str
+    """One of csv, folder, archive, synthetic."""
+    name: str
+    """File or folder name as given, without its path."""
+    options: dict[str, str | int | float | bool] = field(default_factory=dict)
+    """Options that changed the outcome (held-out share, size, seed, shift)."""
+    skipped: list[str] = field(default_factory=list)
+    """What `--skip-bad` left out, one line each: place and reason."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """dataset.json."""
+
+    fingerprint: str
+    """sha256 over shape, classes and the sorted (split, label, sha256) rows."""
+    images: int
+    height: int
+    width: int
+    counts: Counts
+    origin: Origin
+    files: dict[str, str]
+    """File name -> sha256 of its bytes."""
+    classes: tuple[str, ...] = CLASSES
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def name(self) -> str:
+        """Folder name of this version."""
+        return self.fingerprint[:16]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "DatasetInfo":
+        """Parse dataset.json; raises DatasetCorrupt on a version this code does not know."""
+        raw: dict[str, Any] = json.loads(text)
+        if raw.get("schema_version") != SCHEMA_VERSION:
+            raise DatasetCorrupt(
+                f"dataset.json has schema_version {raw.get('schema_version')!r}; "
+                f"this ferline reads {SCHEMA_VERSION}. Ingest the source again."
+            )
+        raw["classes"] = tuple(raw["classes"])
+        raw["origin"] = Origin(**raw["origin"])
+        return cls(**raw)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset version."""
+
+    root: Path
+    info: DatasetInfo
+    images: npt.NDArray[np.uint8]
+    """uint8 [N, H, W], 0-255, memory-mapped read-only."""
+    manifest: pd.DataFrame
+    """N rows in the order of `images`; columns MANIFEST_COLUMNS."""
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """int64 [N], indices into CLASSES."""
+        return self.manifest["label"].to_numpy(dtype=np.int64)
+
+    def rows(self, split: str) -> npt.NDArray[np.int64]:
+        """Row indices of one split, ascending; raises DataError for an unknown or empty one."""
+        found = np.flatnonzero((self.manifest["split"] == split).to_numpy())
+        if not len(found):
+            raise DataError(f"dataset {self.info.name} has no split {split!r}; it has {', '.join(self.info.counts)}.")
+        return found.astype(np.int64)
+
+
+def fingerprint(manifest: pd.DataFrame, height: int, width: int) -> str:
+    """Content name of a dataset: independent of row order, file names and container."""
+    ordered = manifest.sort_values(["split", "label", "sha256"])
+    lines = ordered["split"].str.cat([ordered["label"].astype(str), ordered["sha256"]], sep=" ")
+    head = f"{SCHEMA_VERSION} {height}x{width} {' '.join(CLASSES)}\n"
+    return hashlib.sha256((head + "\n".join(lines)).encode()).hexdigest()
+
+
+def count(manifest: pd.DataFrame) -> Counts:
+    """Images by split and class, every class named, splits in SPLITS order, absent splits left out."""
+    table = pd.crosstab(manifest["split"], manifest["label"])
+    return {
+        split: {name: int(table.loc[split].get(i, 0)) for i, name in enumerate(CLASSES)}
+        for split in SPLITS
+        if split in table.index
+    }
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_dataset(
+    folder: Path, images: npt.NDArray[np.uint8], manifest: pd.DataFrame, origin: Origin
+) -> DatasetInfo:
+    """Write a version into `folder` (made here, must not exist); dataset.json comes last.
+
+    images: uint8 [N, H, W]; manifest: N rows with MANIFEST_COLUMNS, already in canonical order.
+    """
+    _, height, width = images.shape
+    folder.mkdir(parents=True)
+    np.save(folder / IMAGES, images)
+    columns = manifest[list(MANIFEST_COLUMNS)].astype(MANIFEST_COLUMNS)
+    columns.to_parquet(folder / MANIFEST, index=False)
+    info = DatasetInfo(
+        fingerprint=fingerprint(manifest, height, width),
+        images=len(images),
+        height=height,
+        width=width,
+        counts=count(manifest),
+        origin=origin,
+        files={name: file_sha256(folder / name) for name in (IMAGES, MANIFEST)},
+    )
+    (folder / INFO).write_text(info.to_json())
+    return info
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """dataset.json of a version; raises DataError where there is none."""
+    path = folder / INFO
+    if not path.is_file():
+        raise DataError(f"{folder} is no dataset version: it has no {INFO}. Make one with `ferline data ingest SOURCE`.")
+    return DatasetInfo.from_json(path.read_text())
+
+
+def open_dataset(folder: Path, verify: bool = False) -> Dataset:
+    """Open a version; with `verify`, check the hash of every file first (DatasetCorrupt)."""
+    info = read_info(folder)
+    if verify:
+        verify_files(folder, info.files)
+    images = np.load(folder / IMAGES, mmap_mode="r")
+    manifest = pd.read_parquet(folder / MANIFEST)
+    if images.shape != (info.images, info.height, info.width) or len(manifest) != info.images:
+        raise DatasetCorrupt(f"{folder}: images {images.shape} and {len(manifest)} manifest rows do not match {INFO}.")
+    return Dataset(folder, info, images, manifest)
+
+
+def verify_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Check that each named file is there with its sha256; raises DatasetCorrupt."""
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file() or file_sha256(path) != expected:
+            state = "is missing" if not path.is_file() else "differs from its recorded sha256"
+            raise DatasetCorrupt(f"{path} {state}: delete the folder and ingest the source again.")

@@ -1,0 +1,79 @@
+"""The one error tree. Raised in the core, rendered at the edge (CLI, flow, HTTP).
+
+    FerlineError
+    ├── DataError          a source or a dataset version is not what it should be
+    │   └── DatasetCorrupt a stored dataset version fails its hashes
+    ├── ValidationFailed   a blocking expectation failed; training must not start
+    ├── RecipeError        a recipe, preset or override is wrong
+    ├── TrainingError      training ended without a usable model
+    ├── ModelNotFound      no such model, version, alias, hub id or weight file
+    ├── GateError          a promotion without a passing decision, or a stale one
+    ├── RegistryError      the registered model fails its own check, or the registry refuses
+    └── StoreError         an object cannot be read or written
+        ├── StoreNotFound  it is not there
+        └── StoreUnreachable  the server does not answer, or refuses the credentials
+
+A message says which value, where (file, row), what is allowed or present, and what to do.
+"""
+
+
+class FerlineError(Exception):
+    """Any error ferline explains to a person."""
+
+    http_status = 500
+
+
+class DataError(FerlineError):
+    """A source or a dataset is not what it should be."""
+
+    http_status = 422
+
+
+class DatasetCorrupt(DataError):
+    """A stored dataset version fails its hashes or lacks a file."""
+
+
+class ValidationFailed(DataError):
+    """A blocking expectation failed; nothing may be trained on this dataset."""
+
+
+class RecipeError(FerlineError):
+    """A recipe, a preset name or a `--set` override is wrong."""
+
+    http_status = 422
+
+
+class TrainingError(FerlineError):
+    """Training ended without a usable model."""
+
+
+class ModelNotFound(FerlineError):
+    """No such model, version, alias, hub id or weight file."""
+
+    http_status = 404
+
+
+class GateError(FerlineError):
+    """A promotion without a passing decision, or with one taken against another champion."""
+
+    http_status = 409
+
+
+class RegistryError(FerlineError):
+    """The registry refuses, or a registered model fails its own check."""
+
+
+class StoreError(FerlineError):
+    """An object cannot be read or written."""
+
+    http_status = 503
+
+
+class StoreNotFound(StoreError):
+    """The object or version is not in the store."""
+
+    http_status = 404
+
+
+class StoreUnreachable(StoreError):
+    """The server does not answer or refuses the credentials."""

@@ -1,0 +1,58 @@
+"""What every network shares: pixels in, logits out, preprocessing inside."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from components.labels import CLASSES
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How pixels are scaled: by fixed mean and deviation (0..1 scale), or by each image's own."""
+
+    mean: float = 0.5
+    std: float = 0.5
+    per_image: bool = False
+
+
+class Preprocess(nn.Module):
+    """uint8 or float images [B, H, W], 0-255 -> float32 [B, C, S, S], on the images' device."""
+
+    def __init__(self, size: int, channels: int, normalisation: Normalisation) -> None:
+        super().__init__()
+        self.size, self.channels, self.normalisation = size, channels, normalisation
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = images.unsqueeze(1).to(torch.float32) / 255  # [B, 1, H, W]
+        if pixels.shape[-1] != self.size or pixels.shape[-2] != self.size:
+            shrinks = pixels.shape[-1] > self.size  # antialiasing changes nothing when growing and has no ONNX form
+            pixels = F.interpolate(pixels, (self.size, self.size), mode="bilinear", antialias=shrinks)
+        if self.normalisation.per_image:
+            std, mean = torch.std_mean(pixels, dim=(1, 2, 3), keepdim=True)
+            pixels = (pixels - mean) / (std + 1e-3)  # a constant image becomes zeros
+        else:
+            pixels = (pixels - self.normalisation.mean) / self.normalisation.std
+        return pixels.expand(-1, self.channels, -1, -1)
+
+
+class FaceModel(nn.Module):
+    """A network behind its preprocessing and the paper's head (3.2).
+
+    `backbone` maps [B, C, S, S] to features [B, D].
+    """
+
+    def __init__(self, preprocess: Preprocess, backbone: nn.Module, features: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.backbone = backbone
+        self.head = nn.Sequential(
+            nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, len(CLASSES))
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images: uint8 or float [B, H, W], 0-255 -> logits float32 [B, 7]."""
+        logits: Tensor = self.head(self.backbone(self.preprocess(images)))
+        return logits.float()

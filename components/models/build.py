@@ -1,0 +1,50 @@
+"""Build any network by name."""
+
+from collections.abc import Callable
+
+from components.errors import RecipeError
+from components.models.base import FaceModel, Normalisation, Preprocess
+from components.models.cnn import build_resnet18, build_vgg16
+from components.models.compact import REDUCTION, CompactViT
+from components.models.records import ModelRecipe
+from components.models.vit import ViTBackbone, build_vit
+
+
+def _vit(recipe: ModelRecipe) -> FaceModel:
+    vit = build_vit(recipe)
+    preprocess = Preprocess(recipe.image_size, 3, Normalisation())  # ViTImageProcessor's mean and deviation: 0.5
+    return FaceModel(preprocess, ViTBackbone(vit), vit.config.hidden_size, recipe.head_hidden, recipe.dropout)
+
+
+def _compact(recipe: ModelRecipe) -> FaceModel:
+    if recipe.image_size % REDUCTION:
+        raise RecipeError(f"compact-vit needs an image_size that is a multiple of {REDUCTION}, not {recipe.image_size}.")
+    preprocess = Preprocess(recipe.image_size, 1, Normalisation(per_image=True))
+    return FaceModel(preprocess, CompactViT(recipe), recipe.width, recipe.head_hidden, recipe.dropout)
+
+
+def _resnet18(recipe: ModelRecipe) -> FaceModel:
+    backbone, features = build_resnet18(recipe)
+    preprocess = Preprocess(recipe.image_size, 3, Normalisation())
+    return FaceModel(preprocess, backbone, features, recipe.head_hidden, recipe.dropout)
+
+
+def _vgg16(recipe: ModelRecipe) -> FaceModel:
+    backbone, features = build_vgg16(recipe)
+    preprocess = Preprocess(recipe.image_size, 3, Normalisation())
+    return FaceModel(preprocess, backbone, features, recipe.head_hidden, recipe.dropout)
+
+
+MODELS: dict[str, Callable[[ModelRecipe], FaceModel]] = {
+    "vit": _vit,
+    "compact-vit": _compact,
+    "resnet18": _resnet18,
+    "vgg16": _vgg16,
+}
+
+
+def build_model(recipe: ModelRecipe) -> FaceModel:
+    """The network of a recipe, freshly initialised from torch's global seed; raises RecipeError, ModelNotFound."""
+    if recipe.name not in MODELS:
+        raise RecipeError(f"unknown model {recipe.name!r}; there are {', '.join(MODELS)}.")
+    return MODELS[recipe.name](recipe)

@@ -1,0 +1,52 @@
+"""The paper's baselines: torchvision's ResNet-18 (He et al. 2016) and VGG-16 (Simonyan & Zisserman 2015)."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torchvision.models import resnet18
+from torchvision.models.vgg import VGG, cfgs, make_layers
+
+from components.errors import ModelNotFound
+from components.models.records import ModelRecipe
+
+
+def build_resnet18(recipe: ModelRecipe) -> tuple[nn.Module, int]:
+    """[B, 3, S, S] -> features [B, 512]."""
+    network = resnet18(weights=None)
+    _load(network, recipe.pretrained)
+    network.fc = nn.Identity()
+    return network, 512
+
+
+def build_vgg16(recipe: ModelRecipe) -> tuple[nn.Module, int]:
+    """[B, 3, S, S] -> features [B, 4096 * cnn_width].
+
+    At 224 px and width 1 this is torchvision's network. Below, the pooling keeps the size the convolutions give
+    (1x1 at 48 px) where torchvision would copy it to 7x7 and multiply the copies by 102 M weights.
+    """
+    side = max(1, recipe.image_size // 32)
+    plan = [layer if isinstance(layer, str) else max(8, int(layer * recipe.cnn_width)) for layer in cfgs["D"]]
+    channels, hidden = int(plan[-2]), int(4096 * recipe.cnn_width)
+    network = VGG(make_layers(plan))
+    network.avgpool = nn.AdaptiveAvgPool2d(side)
+    network.classifier = nn.Sequential(
+        nn.Linear(channels * side * side, hidden), nn.ReLU(), nn.Dropout(),
+        nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(), nn.Identity(),
+    )  # fmt: skip
+    _load(network, recipe.pretrained)
+    return network, hidden
+
+
+def _load(network: nn.Module, file: str) -> None:
+    """Load a torchvision state dict, its classification layer left out; raises ModelNotFound."""
+    if not file:
+        return
+    if not Path(file).is_file():
+        raise ModelNotFound(f"no weight file {file}: name a torchvision state dict, or leave model.pretrained empty.")
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    wanted = {k: v for k, v in network.state_dict().items() if not k.startswith(("fc.", "classifier.6"))}
+    wrong = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
+    if wrong:
+        raise ModelNotFound(f"{file} does not fit: {len(wrong)} tensors missing or of another shape, first {wrong[:3]}.")
+    network.load_state_dict({k: state[k] for k in wanted}, strict=False)

@@ -1,0 +1,54 @@
+"""Write a trained network as one ONNX graph: pixels in, calibrated probabilities, embedding and rollout out."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from components.models.base import FaceModel
+from components.models.rollout import rollout_map
+
+
+class Exported(nn.Module):
+    """What is served: softmax(logits / temperature), the features before the head, and the map where there is one."""
+
+    def __init__(self, model: FaceModel, temperature: float) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """images: uint8 [B, H, W] -> probabilities [B, 7], embedding [B, D], rollout [B, H, W] (attention only)."""
+        pixels = self.model.preprocess(images)
+        if not hasattr(self.model.backbone, "attend"):
+            embedding = self.model.backbone(pixels)
+            return self._probabilities(embedding), embedding
+        embedding, attentions = self.model.backbone.attend(pixels)
+        heat = rollout_map(attentions, images.shape[-2], images.shape[-1])
+        return self._probabilities(embedding), embedding, heat
+
+    def _probabilities(self, embedding: Tensor) -> Tensor:
+        return (self.model.head(embedding) / self.temperature).softmax(-1)
+
+
+def export_onnx(model: FaceModel, temperature: float, height: int, width: int, path: Path) -> None:
+    """Write `path` for any batch of uint8 images [B, height, width]; opset 18, weights inside the file."""
+    names = ["probabilities", "embedding", "rollout"]
+    if not hasattr(model.backbone, "attend"):
+        names.pop()
+    example = torch.randint(0, 256, (2, height, width), dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations, dozens a call
+        torch.onnx.export(
+            Exported(model, temperature).cpu().eval(),
+            (example,),
+            str(path),
+            input_names=["images"],
+            output_names=names,
+            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1, max=65536)}},
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )

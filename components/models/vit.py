@@ -1,0 +1,67 @@
+"""transformers' ViT as a backbone: from a hub id, a local folder in the hub's layout, or from scratch.
+
+Dosovitskiy et al. 2021 (arXiv 2010.11929). Positions are interpolated where the recipe's image size
+differs from the weights'.
+"""
+
+from pathlib import Path
+
+from torch import Tensor, nn
+from transformers import ViTConfig, ViTModel
+
+from components.errors import ModelNotFound
+from components.models.records import ModelRecipe
+
+
+class ViTBackbone(nn.Module):
+    """[B, 3, S, S] -> CLS features [B, width]."""
+
+    def __init__(self, vit: ViTModel) -> None:
+        super().__init__()
+        self.vit = vit
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        features: Tensor = self.vit(pixels, interpolate_pos_encoding=True).last_hidden_state[:, 0]
+        return features
+
+    def attend(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Features and every layer's attention weights [B, heads, N, N], first layer first."""
+        before = self.vit.config._attn_implementation
+        self.vit.set_attn_implementation("eager")  # fused attention returns no weights
+        try:
+            out = self.vit(pixels, interpolate_pos_encoding=True, output_attentions=True)
+        finally:
+            self.vit.set_attn_implementation(before)
+        return out.last_hidden_state[:, 0], list(out.attentions)
+
+
+def build_vit(recipe: ModelRecipe) -> ViTModel:
+    """The ViT a recipe asks for; raises ModelNotFound where its weights cannot be had."""
+    if recipe.pretrained:
+        return load_vit(recipe.pretrained)
+    config = ViTConfig(
+        image_size=recipe.image_size,
+        patch_size=recipe.patch_size,
+        hidden_size=recipe.width,
+        num_hidden_layers=recipe.depth,
+        num_attention_heads=recipe.heads,
+        intermediate_size=int(recipe.width * recipe.mlp_ratio),
+    )
+    return ViTModel(config, add_pooling_layer=False)
+
+
+def load_vit(where: str) -> ViTModel:
+    """Weights from a local folder or the hub; raises ModelNotFound with the ways out."""
+    if where.startswith((".", "/", "~")) and not (Path(where).expanduser() / "config.json").is_file():
+        raise ModelNotFound(
+            f"no ViT weights in {where}: a folder in the hub's layout holds config.json and model.safetensors."
+        )
+    source = str(Path(where).expanduser()) if Path(where).expanduser().is_dir() else where
+    try:
+        return ViTModel.from_pretrained(source, add_pooling_layer=False)
+    except (OSError, ValueError) as error:
+        raise ModelNotFound(
+            f"cannot load ViT weights {where!r}: {str(error).splitlines()[0]}\n"
+            "Ways out: connect to the model hub; or copy the model's folder (config.json, model.safetensors) here and "
+            "name it with --set model.pretrained=FOLDER; or train from scratch with --set model.pretrained= ."
+        ) from error

@@ -1,0 +1,53 @@
+"""Addresses, folders and credentials, from FERLINE_* variables or a `.env` file.
+
+Read at the edges (flows, serving, CLI) and handed down as arguments; the core never imports this.
+"""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every FERLINE_* variable."""
+
+    model_config = SettingsConfigDict(env_prefix="FERLINE_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(Path(".ferline"), description="Folder that holds all local state.")
+    store: str = Field("", description="Where artifacts live: a folder or s3://bucket/prefix. Empty: `<home>/store`.")
+    tracking_uri: str = Field("", description="MLflow tracking server or database. Empty: SQLite in `<home>`.")
+    model_name: str = Field("ferline-fer", description="Name of the registered model.")
+    s3_endpoint: str = Field("", description="host:port or URL of the S3 server.")
+    s3_access_key: SecretStr | None = Field(None, description="S3 access key.")
+    s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
+    s3_region: str = Field("us-east-1", description="S3 region.")
+    policy: Path | None = Field(None, description="YAML file with gate and validation policy. Empty: infra/policy.yaml.")
+
+    @property
+    def root(self) -> Path:
+        """Absolute home folder."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def store_uri(self) -> str:
+        return self.store or str(self.root / "store")
+
+    @property
+    def mlflow_uri(self) -> str:
+        return self.tracking_uri or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def cache(self) -> Path:
+        """Local copies of stored artifacts."""
+        return self.root / "cache"
+
+    @property
+    def runs(self) -> Path:
+        """Training run folders in progress."""
+        return self.root / "runs"
+
+
+def load_settings() -> Settings:
+    """Settings as the environment gives them now."""
+    return Settings()  # type: ignore[call-arg]  # pydantic fills the fields

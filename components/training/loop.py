@@ -1,0 +1,186 @@
+"""transformers' Trainer, with our schedule, sampler, moving average and metrics file."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import Sampler, WeightedRandomSampler
+from transformers import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from components.balancing.records import Sample
+from components.training.device import Device
+from components.training.module import Collator, Rows, TrainingModule
+from components.training.records import Recipe
+from components.training.schedule import Schedule, build_scheduler
+
+PROGRESS_SECONDS = 20.0
+
+
+class FerTrainer(Trainer):
+    """The stock loop with two choices of ours: the learning rate over time and the balanced sampler."""
+
+    def __init__(self, recipe: Recipe, sample: Sample, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.recipe, self.sample = recipe, sample
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LambdaLR:
+        if self.lr_scheduler is None:
+            steps = num_training_steps // self.recipe.epochs
+            chosen = optimizer or self.optimizer
+            assert isinstance(chosen, torch.optim.Optimizer)
+            self.lr_scheduler = build_scheduler(chosen, self.recipe.schedule, steps, self.recipe.epochs)
+        return self.lr_scheduler
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        if self.recipe.balance.method != "sampler":
+            return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return]  # untyped upstream
+        return WeightedRandomSampler(self.sample.weights.tolist(), len(self.sample.train))
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
+        """safetensors wants plain layouts, and convolutions train with their channels last."""
+        state = self.model.state_dict() if state_dict is None else state_dict
+        super()._save(output_dir, {name: value.contiguous() for name, value in state.items()})
+
+
+class Progress(TrainerCallback):
+    """metrics.jsonl, one line an epoch; lines on standard output; plateau and moving average kept up to date."""
+
+    def __init__(self, module: TrainingModule, path: Path, images: int, say: Callable[[str], None]) -> None:
+        self.module, self.path, self.images, self.say = module, path, images, say
+        self.started = self.spoke = time.monotonic()
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """A resumed run drops what was written after its checkpoint."""
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
+        self.path.write_text("".join(line + "\n" for line in kept))
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.started = self.spoke = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.module.update_average()
+        if time.monotonic() - self.spoke > PROGRESS_SECONDS:
+            self.spoke = time.monotonic()
+            self.say(f"  step {state.global_step}/{state.max_steps}, epoch {state.epoch or 0:.2f}")
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        lr_scheduler: LambdaLR,
+        **_: Any,
+    ) -> None:
+        schedule = lr_scheduler.lr_lambdas[0]
+        assert isinstance(schedule, Schedule)
+        schedule.observe(metrics["eval_loss"], state.global_step)
+        trained = next(entry for entry in reversed(state.log_history) if "loss" in entry)
+        seconds = time.monotonic() - self.started
+        line = {
+            "epoch": round(state.epoch or 0),
+            "step": state.global_step,
+            "train_loss": trained["loss"],
+            "validation_loss": metrics["eval_loss"],
+            "validation_accuracy": metrics["eval_accuracy"],
+            "validation_macro_f1": metrics["eval_macro_f1"],
+            "learning_rate": trained["learning_rate"],
+            "seconds": round(seconds, 3),
+            "images_per_second": round(self.images / seconds, 1),
+        }
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+        self.say(
+            f"epoch {line['epoch']}: train loss {line['train_loss']:.3f}, validation loss {line['validation_loss']:.3f}, "
+            f"accuracy {line['validation_accuracy']:.4f}, macro-F1 {line['validation_macro_f1']:.4f}, "
+            f"{seconds:.0f} s, {line['images_per_second']:.0f} images/s"
+        )
+
+
+def epoch_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """Accuracy and macro-F1 of logits [V, 7] against labels [V]."""
+    guesses, labels = np.asarray(prediction.predictions).argmax(1), np.asarray(prediction.label_ids)
+    return {
+        "accuracy": float(accuracy_score(labels, guesses)),
+        "macro_f1": float(f1_score(labels, guesses, average="macro", zero_division=0)),
+    }
+
+
+def arguments(recipe: Recipe, device: Device, out: Path) -> TrainingArguments:
+    """A recipe in the Trainer's words. Early stopping and the best checkpoint go by validation macro-F1."""
+    return TrainingArguments(
+        output_dir=str(out / "checkpoints"),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=256,
+        learning_rate=recipe.optimizer.lr,
+        weight_decay=recipe.optimizer.weight_decay,
+        max_grad_norm=recipe.optimizer.clip_norm,
+        bf16=device.bf16,
+        use_cpu=device.kind == "cpu",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="macro_f1",
+        greater_is_better=True,
+        label_names=["labels"],
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to=[],
+    )
+
+
+def build_trainer(
+    module: TrainingModule,
+    recipe: Recipe,
+    sample: Sample,
+    labels: np.ndarray[Any, np.dtype[np.int64]],
+    device: Device,
+    out: Path,
+    say: Callable[[str], None],
+) -> FerTrainer:
+    """The loop, ready to run; labels: int64 [N] of the whole dataset."""
+    callbacks: list[TrainerCallback] = [Progress(module, out / "metrics.jsonl", len(sample.train), say)]
+    if recipe.patience:
+        callbacks.append(EarlyStoppingCallback(recipe.patience))
+    trainer = FerTrainer(
+        recipe,
+        sample,
+        model=module,
+        args=arguments(recipe, device, out),
+        data_collator=Collator(labels),
+        train_dataset=Rows(sample.train, sample.augmented),
+        eval_dataset=Rows(sample.validation),
+        compute_metrics=epoch_metrics,
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(transformers_printer())
+    return trainer
+
+
+def transformers_printer() -> type[TrainerCallback]:
+    """The Trainer's own printing of log dictionaries, which Progress replaces."""
+    from transformers.trainer_callback import PrinterCallback
+
+    return PrinterCallback

@@ -1,0 +1,39 @@
+"""Losses over soft targets, so that label smoothing and mixup need no case of their own."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from components.training.records import LossRecipe
+
+
+def soft_targets(labels: Tensor, classes: int, smoothing: float) -> Tensor:
+    """int64 [B] -> float32 [B, classes], rows sum to 1."""
+    return F.one_hot(labels, classes).float() * (1 - smoothing) + smoothing / classes
+
+
+def compute_loss(logits: Tensor, targets: Tensor, recipe: LossRecipe, class_weights: Tensor) -> Tensor:
+    """Mean loss of a batch. logits, targets: float [B, C]; class_weights: float [C], used by `weighted`.
+
+    focal: alpha (1 - p)^gamma (-log p), Lin et al. 2017 (arXiv 1708.02002) eq. 5, expected over soft targets.
+    weighted: as torch's, divided by the sum of the weights of the batch.
+    """
+    log_p = logits.float().log_softmax(-1)
+    if recipe.name == "focal":
+        modulation = recipe.focal_alpha * (1 - log_p.exp()).pow(recipe.focal_gamma)
+        return -(targets * modulation * log_p).sum(-1).mean()
+    if recipe.name == "weighted":
+        weighted = targets * class_weights
+        return -(weighted * log_p).sum() / weighted.sum()
+    return -(targets * log_p).sum(-1).mean()
+
+
+def mixup(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Mix each image and its target with another of the batch (Zhang et al. 2018, arXiv 1710.09412).
+
+    images: float [B, H, W]; targets: float [B, C]. Draws from torch's global generator, which checkpoints keep.
+    """
+    a, b = torch._standard_gamma(torch.full((2,), alpha))  # two gammas make a Beta
+    share = float(a / (a + b).clamp_min(1e-12))
+    order = torch.randperm(len(images), device=images.device)
+    return images * share + images[order] * (1 - share), targets * share + targets[order] * (1 - share)

@@ -1,0 +1,92 @@
+"""The network as the training loop sees it: rows in, loss out; the dataset lies on its device as uint8."""
+
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import Dataset as TorchDataset
+
+from components.labels import CLASSES
+from components.models.base import FaceModel
+from components.training.augment import augment
+from components.training.losses import compute_loss, mixup, soft_targets
+from components.training.records import Recipe
+
+
+class Rows(TorchDataset[int]):
+    """Positions 0..n-1; the collator turns a batch of them into rows, labels and flags at once."""
+
+    def __init__(self, rows: npt.NDArray[np.int64], strong: npt.NDArray[np.bool_] | None = None) -> None:
+        self.rows = torch.from_numpy(rows)
+        self.strong = torch.zeros(len(rows), dtype=torch.bool) if strong is None else torch.from_numpy(strong)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple["Rows", int]:
+        return self, index
+
+
+class Batch(TypedDict):
+    """rows, labels: int64 [B]; strong: bool [B]."""
+
+    rows: Tensor
+    labels: Tensor
+    strong: Tensor
+
+
+class Collator:
+    """A list of positions -> one Batch, by bulk indexing."""
+
+    def __init__(self, labels: npt.NDArray[np.int64]) -> None:
+        self.labels = torch.from_numpy(labels)
+
+    def __call__(self, items: list[tuple[Rows, int]]) -> Batch:
+        source = items[0][0]
+        positions = torch.tensor([position for _, position in items])
+        rows = source.rows[positions]
+        return {"rows": rows, "labels": self.labels[rows], "strong": source.strong[positions]}
+
+
+class TrainingModule(nn.Module):
+    """Augmentation, network, loss and moving average in one module, so that a checkpoint holds all of them."""
+
+    images: Tensor
+    class_weights: Tensor
+
+    def __init__(
+        self, model: FaceModel, images: npt.NDArray[np.uint8], class_weights: npt.NDArray[np.float32], recipe: Recipe
+    ) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+        self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True) if recipe.ema else None
+        self.register_buffer("images", torch.from_numpy(np.array(images)), persistent=False)
+        self.register_buffer("class_weights", torch.from_numpy(class_weights), persistent=False)
+
+    def kept(self) -> FaceModel:
+        """The network that is evaluated and exported: the moving average where there is one."""
+        model = self.model if self.ema is None else self.ema.module
+        assert isinstance(model, FaceModel)
+        return model
+
+    def forward(self, rows: Tensor, labels: Tensor, strong: Tensor) -> dict[str, Tensor]:
+        """Loss and logits [B, 7]; evaluation reports plain cross-entropy whatever the recipe trains with."""
+        images = self.images[rows]
+        if not self.training:
+            logits = self.kept()(images)
+            return {"loss": F.cross_entropy(logits, labels), "logits": logits}
+        pixels = augment(images, self.recipe.augment, strong)
+        targets = soft_targets(labels, len(CLASSES), self.recipe.loss.label_smoothing)
+        if self.recipe.augment.mixup and bool(torch.rand(()) < 0.5):
+            pixels, targets = mixup(pixels, targets, self.recipe.augment.mixup)
+        logits = self.model(pixels)
+        return {"loss": compute_loss(logits, targets, self.recipe.loss, self.class_weights), "logits": logits}
+
+    def update_average(self) -> None:
+        """After an optimizer step."""
+        if self.ema is not None:
+            self.ema.update_parameters(self.model)

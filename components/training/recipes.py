@@ -1,0 +1,105 @@
+"""Recipes by name and by key: presets, `--set` overrides, JSON."""
+
+import dataclasses
+import difflib
+import importlib
+import json
+import pkgutil
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, cast, get_args, get_type_hints
+
+from components.errors import RecipeError
+from components.training import presets
+from components.training.records import Recipe
+
+
+T = TypeVar("T")
+
+
+def preset_names() -> list[str]:
+    """Names of all presets; a module `quick_vgg16` is the preset `quick-vgg16`."""
+    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(presets.__path__))
+
+
+def preset_module(name: str) -> types.ModuleType:
+    """The file of a preset; raises RecipeError with near matches."""
+    if name not in preset_names():
+        near = difflib.get_close_matches(name, preset_names(), 3, 0.3)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        raise RecipeError(f"no preset {name!r}; there are {', '.join(preset_names())}.{hint}")
+    return importlib.import_module(f"{presets.__name__}.{name.replace('-', '_')}")
+
+
+def load_preset(name: str) -> Recipe:
+    """The recipe of a preset."""
+    return cast(Recipe, preset_module(name).RECIPE)
+
+
+def tiny(recipe: Recipe) -> Recipe:
+    """The same recipe shrunk until a desk machine trains it in seconds: for tests and first tries."""
+    model = dataclasses.replace(
+        recipe.model, image_size=32, patch_size=8, width=32, depth=2, heads=2, head_hidden=16, cnn_width=0.0625
+    )
+    return dataclasses.replace(recipe, model=model, epochs=2, batch_size=min(recipe.batch_size, 64))
+
+
+def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
+    """Apply `key=value` texts such as `optimizer.lr=0.01`; raises RecipeError, with near matches for a wrong key."""
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {text!r} is not of the form key=value, such as optimizer.lr=0.01.")
+        recipe = _assign(recipe, recipe, key.strip().split("."), key.strip(), value.strip())
+    return recipe
+
+
+def _assign(root: Recipe, node: T, path: list[str], key: str, value: str) -> T:
+    hints = get_type_hints(type(node))
+    names = {f.name for f in dataclasses.fields(cast(Any, node))}
+    if path[0] not in names or (len(path) > 1) != dataclasses.is_dataclass(hints[path[0]]):
+        near = difflib.get_close_matches(key, keys(root), 3, 0.3)
+        raise RecipeError(f"no recipe key {key!r}. Did you mean {', '.join(near) or 'one of ' + ', '.join(keys(root))}?")
+    child = getattr(node, path[0])
+    new = _assign(root, child, path[1:], key, value) if len(path) > 1 else _parse(hints[path[0]], key, value)
+    return cast(T, dataclasses.replace(cast(Any, node), **{path[0]: new}))
+
+
+def _parse(hint: Any, key: str, value: str) -> object:
+    choices = get_args(hint)
+    if choices:
+        if value not in choices:
+            raise RecipeError(f"{key} is {value!r}; it is one of {', '.join(map(str, choices))}.")
+        return value
+    try:
+        return hint(value)
+    except ValueError as error:
+        raise RecipeError(f"{key} is {value!r}; it must be {hint.__name__}.") from error
+
+
+def keys(node: object, prefix: str = "") -> list[str]:
+    """Every key that `override` takes, dotted."""
+    found: list[str] = []
+    for f in dataclasses.fields(cast(Any, node)):
+        value = getattr(node, f.name)
+        found += keys(value, f"{prefix}{f.name}.") if dataclasses.is_dataclass(value) else [prefix + f.name]
+    return found
+
+
+def from_json(text: str) -> Recipe:
+    """A recipe from recipe.json; raises RecipeError for an unknown key."""
+    return cast(Recipe, _build(Recipe, json.loads(text), ""))
+
+
+def _build(cls: type[Any], raw: Mapping[str, object], prefix: str) -> object:
+    hints = get_type_hints(cls)
+    unknown = set(raw) - {f.name for f in dataclasses.fields(cls)}
+    if unknown:
+        raise RecipeError(f"unknown recipe key {prefix}{sorted(unknown)[0]}.")
+    values = {
+        name: _build(hints[name], cast(Mapping[str, object], value), f"{prefix}{name}.")
+        if dataclasses.is_dataclass(hints[name])
+        else value
+        for name, value in raw.items()
+    }
+    return cls(**values)

@@ -1,0 +1,190 @@
+"""Recipes: everything that decides what a training does, in plain frozen dataclasses."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal
+
+from components.balancing.records import BalanceRecipe, DataRecipe
+from components.errors import RecipeError
+from components.models.records import ModelRecipe
+
+_FORM: dict[str, Any] = {"use_attribute_docstrings": True, "extra": "forbid"}
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise RecipeError(f"{name} is {value}; it must lie between {low} and {high}.")
+
+
+@dataclass(frozen=True)
+class OptimizerRecipe:
+    """AdamW (Loshchilov & Hutter 2019)."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    lr: float = 1e-5
+    """Learning rate before warm-up's multiplier (paper 3.2: 1e-5)."""
+    weight_decay: float = 1e-4
+    """Decoupled weight decay; norms and biases are spared (paper 3.2: 1e-4)."""
+    clip_norm: float = 1.0
+    """Gradients are scaled to at most this norm."""
+
+    def __post_init__(self) -> None:
+        _within("optimizer.lr", self.lr, 1e-8, 10)
+        _within("optimizer.weight_decay", self.weight_decay, 0, 1)
+
+
+@dataclass(frozen=True)
+class ScheduleRecipe:
+    """Learning rate over time: gradual warm-up (Goyal et al. 2017), then plateau or cosine."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    after: Literal["plateau", "cosine", "constant"] = "plateau"
+    """What follows the warm-up."""
+    warmup_epochs: float = 3.0
+    """Length of the warm-up; 0 for none (paper 3.2: 3)."""
+    multiplier: float = 10.0
+    """Warm-up ends at lr x multiplier, from lr; at 1 it starts from 0 and ends at lr (paper 3.2: 10)."""
+    plateau_factor: float = 0.5
+    """`plateau`: the rate is multiplied by this when the validation loss stalls."""
+    plateau_patience: int = 1
+    """`plateau`: epochs without improvement that are tolerated."""
+
+    def __post_init__(self) -> None:
+        _within("schedule.multiplier", self.multiplier, 1, 1000)
+        _within("schedule.warmup_epochs", self.warmup_epochs, 0, 100)
+        _within("schedule.plateau_factor", self.plateau_factor, 0.01, 0.99)
+
+
+@dataclass(frozen=True)
+class LossRecipe:
+    """What is minimised."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    name: Literal["cross-entropy", "weighted", "focal"] = "cross-entropy"
+    """`weighted`: balanced class weights; `focal`: Lin et al. 2017, equation 5."""
+    focal_alpha: float = 0.25
+    """`focal`: weight of the loss (paper: 0.25)."""
+    focal_gamma: float = 2.0
+    """`focal`: how strongly easy images are played down (paper: 2)."""
+    label_smoothing: float = 0.0
+    """Share of a label spread over all classes (Szegedy et al. 2016)."""
+
+    def __post_init__(self) -> None:
+        _within("loss.focal_alpha", self.focal_alpha, 0, 1)
+        _within("loss.focal_gamma", self.focal_gamma, 0, 10)
+        _within("loss.label_smoothing", self.label_smoothing, 0, 0.9)
+
+
+@dataclass(frozen=True)
+class AugmentRecipe:
+    """Batched augmentation on the model's device; the defaults are the paper's ranges (3.1)."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    flip: float = 0.5
+    """Probability of a horizontal flip."""
+    rotation: float = 15.0
+    """Largest rotation either way, degrees."""
+    translation: float = 0.1
+    """Largest shift either way, share of the side."""
+    scale: float = 0.0
+    """Largest change of size either way, share."""
+    light: float = 0.25
+    """Largest change of brightness and of contrast either way, share."""
+    blur: float = 0.1
+    """Probability of a Gaussian blur with sigma 0.1 to 1.0."""
+    erasing: float = 0.0
+    """Probability of random erasing (Zhong et al. 2020)."""
+    mixup: float = 0.0
+    """Alpha of mixup's Beta distribution (Zhang et al. 2018), applied to half of the batches; 0 for none."""
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "translation", "scale", "light", "blur", "erasing"):
+            _within(f"augment.{name}", getattr(self, name), 0, 1)
+        _within("augment.rotation", self.rotation, 0, 180)
+        _within("augment.mixup", self.mixup, 0, 10)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole experiment but for its dataset."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    model: ModelRecipe = field(default_factory=ModelRecipe)
+    """The network."""
+    data: DataRecipe = field(default_factory=DataRecipe)
+    """What training leaves out, and the validation slice."""
+    balance: BalanceRecipe = field(default_factory=BalanceRecipe)
+    """How classes are balanced."""
+    optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
+    """Steps."""
+    schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+    """Learning rate over time."""
+    loss: LossRecipe = field(default_factory=LossRecipe)
+    """What is minimised."""
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    """What is varied."""
+    epochs: int = 15
+    """At most so many (paper 3.2: 15)."""
+    batch_size: int = 32
+    """Images a step, over all devices (paper 3.2: 32)."""
+    patience: int = 3
+    """Epochs without a better validation macro-F1 before training stops (paper 3.2: 3); 0 never stops early."""
+    ema: float = 0.0
+    """Decay of the moving average of weights that is evaluated and kept; 0 for none."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of forward and backward; `auto` takes bf16 where the device is fast at it."""
+    seed: int = 0
+    """Seed of initialisation, order, augmentation and sampling."""
+
+    def __post_init__(self) -> None:
+        _within("epochs", self.epochs, 1, 10_000)
+        _within("batch_size", self.batch_size, 1, 65_536)
+        _within("patience", self.patience, 0, 10_000)
+        _within("ema", self.ema, 0, 0.99999)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """summary.json: what a finished training was and what it cost. Its presence marks the run as complete."""
+
+    preset: str
+    model: str
+    parameters: int
+    best_epoch: int
+    epochs: int
+    train_images: int
+    """Length of the balanced sample, repeats included."""
+    validation_images: int
+    validation_accuracy: float
+    validation_macro_f1: float
+    temperature: float
+    """Fitted on the validation slice; already inside model.onnx."""
+    seconds: float
+    images_per_second: float
+    peak_memory_mb: float
+    device: str
+    device_reason: str
+    fingerprint: str
+    image_height: int
+    image_width: int
+    has_rollout: bool
+    recipe_sha256: str
+    sample_sha256: str
+    model_sha256: str
+    """sha256 of model.onnx."""
+    schema_version: int = 1
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunSummary":
+        return cls(**json.loads(text))

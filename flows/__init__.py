@@ -1,0 +1,1 @@
+"""When things happen: Prefect flows, thin tasks, and the command line `ferline`."""

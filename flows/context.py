@@ -1,0 +1,72 @@
+"""Settings turned into the things that tasks use: a store, a registry, local folders."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from components.registry import Registry
+from components.settings import Settings, load_settings
+from components.store import Store, open_store
+
+
+def settings() -> Settings:
+    """Settings as the environment gives them now."""
+    return load_settings()
+
+
+def store() -> Store:
+    """The artifact store of the settings."""
+    s = settings()
+    secret = {name: key.get_secret_value() if key else "" for name, key in
+              (("access_key", s.s3_access_key), ("secret_key", s.s3_secret_key))}  # fmt: skip
+    return open_store(s.store_uri, endpoint=s.s3_endpoint, region=s.s3_region, **secret)
+
+
+def registry() -> Registry:
+    """The model registry of the settings."""
+    s = settings()
+    s.root.mkdir(parents=True, exist_ok=True)
+    return Registry(s.mlflow_uri, s.root / "mlflow-artifacts", s.model_name)
+
+
+def work_folder(name: str) -> Path:
+    """A local scratch folder below the home."""
+    folder = settings().root / "work" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def fetch(uri: str) -> Path:
+    """A stored folder as a local, checked one."""
+    return store().fetch(uri, settings().cache)
+
+
+@lru_cache
+def code_version(*rooms: str) -> str:
+    """Digest of the source files of some rooms (`components/ingest`, ...): part of every cache key.
+
+    Prefect's own task hash sees the lines of the task alone.
+    """
+    root = Path(__file__).parents[1]
+    files = sorted(file for room in rooms for file in _sources(root / room))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(root)).encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _sources(room: Path) -> list[Path]:
+    return [room] if room.is_file() else list(room.rglob("*.py"))
+
+
+def source_stamp(source: str) -> str:
+    """What tells whether a source changed since it was read: names, sizes and times of its files."""
+    path = Path(source).expanduser()
+    if not path.exists():
+        return source
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        digest.update(f"{file} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,74 @@
+"""Run `python -m components.training` as a child and follow what it writes.
+
+A crash of the child is a TrainingError here, never a crash of the flow.
+"""
+
+import ctypes
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from components.errors import TrainingError
+
+POLL_SECONDS = 1.0
+Epoch = dict[str, float]
+
+
+def run_training(
+    recipe: Path, preset: str, data: Path, sample: Path, out: Path, say: Callable[[str], None], epoch: Callable[[Epoch], None]
+) -> None:
+    """Train until the child ends; `say` gets its lines, `epoch` each line of metrics.jsonl, also those of a resumed run.
+
+    Raises TrainingError with the child's last lines.
+    """
+    command = [
+        sys.executable, "-m", "components.training", "--preset", preset, "--recipe", str(recipe),
+        "--data", str(data), "--sample", str(sample), "--out", str(out),
+    ]  # fmt: skip
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_die_with_parent
+    )
+    last: deque[str] = deque(maxlen=12)
+    reader = threading.Thread(target=_read, args=(child, say, last), daemon=True)
+    reader.start()
+    seen = 0
+    try:
+        while child.poll() is None:
+            reader.join(POLL_SECONDS)
+            seen = _report(out / "metrics.jsonl", seen, epoch)
+    finally:
+        child.terminate()
+        child.wait()
+        reader.join()
+    _report(out / "metrics.jsonl", seen, epoch)
+    if child.returncode:
+        raise TrainingError(f"training of {preset} ended with status {child.returncode}:\n" + "\n".join(last))
+
+
+def _read(child: "subprocess.Popen[str]", say: Callable[[str], None], last: "deque[str]") -> None:
+    assert child.stdout
+    for line in child.stdout:
+        last.append(line.rstrip())
+        if not line.startswith(("{", "}", '  "')):  # the summary is read from its file
+            say(line.rstrip())
+
+
+def _report(metrics: Path, seen: int, epoch: Callable[[Epoch], None]) -> int:
+    """Hand over the epochs after the first `seen`; returns how many there are now."""
+    if not metrics.exists():
+        return seen
+    lines = [line for line in metrics.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    for line in lines[seen:]:
+        epoch(json.loads(line))
+    return max(seen, len(lines))
+
+
+def _die_with_parent() -> None:
+    """On Linux a killed flow takes its training along, so that the next run finds the folder free."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

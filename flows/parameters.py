@@ -1,0 +1,48 @@
+"""What a person fills in to start a flow; Prefect draws its form from these lines."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+_FORM: dict[str, Any] = {"use_attribute_docstrings": True, "extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class DataParameters:
+    """Where the faces come from."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    source: str = "synthetic"
+    """`synthetic` (or `synthetic:images=5000,seed=1`), a CSV, an image folder, or the archive of one."""
+    skip_bad: bool = False
+    """Leave out rows and files that cannot be read, and record them, instead of stopping."""
+    held_out: float = 0.2
+    """Share held out for testing where the source names no splits."""
+    image_size: int = 48
+    """Side in pixels of the stored faces."""
+
+
+@dataclass(frozen=True)
+class TrainingParameters:
+    """What is trained."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    presets: tuple[str, ...] = ("quick", "quick-resnet18", "quick-vgg16")
+    """Presets to train and compare; `ferline presets` lists them."""
+    overrides: tuple[str, ...] = ()
+    """Recipe overrides for all of them, such as `epochs=3` or `optimizer.lr=0.001`."""
+    tiny: bool = False
+    """Shrink every recipe to seconds, to try the pipeline out."""
+    side_by_side: bool = False
+    """Train the models at the same time instead of one after another; wants a device each."""
+
+
+@dataclass(frozen=True)
+class PromotionParameters:
+    """What happens to the best model."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    promote: bool = True
+    """Let a passing challenger become champion; otherwise it is registered and waits for `ferline models promote`."""

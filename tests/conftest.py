@@ -1,0 +1,39 @@
+"""Shared by all tests: a clean environment and one tiny dataset."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.dataset import Dataset, open_dataset
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No FERLINE_* from outside, and every home folder inside the test's own."""
+    for name in [name for name in os.environ if name.startswith("FERLINE_") and name != "FERLINE_FER2013"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FERLINE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """700 synthetic faces as a dataset version."""
+    from components.ingest import IngestOptions, ingest
+
+    ingested = ingest("synthetic:images=700,seed=7", tmp_path_factory.mktemp("tiny"), IngestOptions())
+    return open_dataset(ingested.folder)
+
+
+@pytest.fixture(scope="session")
+def fer2013(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The real FER-2013 as a folder or archive; skips where there is none."""
+    named = os.environ.get("FERLINE_FER2013")
+    found = Path(named) if named else REPOSITORY.parent / "shared" / "data" / "fer2013.tar.xz"
+    if not found.exists():
+        pytest.skip("FER-2013 is not here: name its folder or archive in FERLINE_FER2013")
+    yield found

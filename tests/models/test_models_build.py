@@ -1,0 +1,93 @@
+"""Networks: shapes, preprocessing, weights from a folder in the hub's layout, ONNX export."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from transformers import ViTConfig, ViTImageProcessor, ViTModel
+
+from components.dataset import Dataset
+from components.errors import ModelNotFound, RecipeError
+from components.models import ModelRecipe
+from components.models.build import MODELS, build_model
+from components.models.export import Exported, export_onnx
+
+
+def small(name: str, **changes: object) -> ModelRecipe:
+    settings = {"width": 32, "depth": 2, "heads": 2, "head_hidden": 16, "cnn_width": 0.125, **changes}
+    return ModelRecipe(name=name, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("size", [48, 96])
+def test_every_network_maps_raw_pixels_of_any_size_to_seven_logits(name: str, size: int) -> None:
+    images = torch.randint(0, 256, (2, size, size), dtype=torch.uint8)
+    assert build_model(small(name)).eval()(images).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_constant_image_gives_finite_logits(name: str, level: int) -> None:
+    assert build_model(small(name)).eval()(torch.full((1, 48, 48), level, dtype=torch.uint8)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_exported_graph_equals_torch_on_real_faces_for_any_batch(
+    name: str, tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    torch.manual_seed(0)
+    model = build_model(small(name)).eval()
+    export_onnx(model, 1.7, 48, 48, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for batch in (1, 2, 5, 64):
+        images = np.array(tiny_dataset.images[:batch])
+        outputs = session.run(None, {"images": images})
+        with torch.no_grad():
+            expected = Exported(model, 1.7).eval()(torch.from_numpy(images))
+        differences = [float(np.abs(a - b.numpy()).max()) for a, b in zip(outputs, expected, strict=True)]
+        assert max(differences) < 1e-4, differences
+
+
+@pytest.mark.parametrize("size", [48, 96])
+def test_vit_preprocessing_equals_the_image_processor(size: int) -> None:
+    faces = torch.randint(0, 256, (2, 48, 48), dtype=torch.uint8)
+    processor = ViTImageProcessor(size={"height": size, "width": size})
+    pixels = [np.repeat(face.numpy()[:, :, None], 3, 2) for face in faces]
+    reference = processor(pixels, return_tensors="pt")["pixel_values"]
+    ours = build_model(small("vit", image_size=size)).preprocess(faces)
+    # The processor rounds to whole gray levels after each of its two passes: up to one level of 255, on a scale of 2.
+    assert float((ours - reference).abs().max()) <= 2 / 255 + 1e-6
+
+
+def test_a_local_folder_in_the_hubs_layout_gives_its_weights(tmp_path: Path) -> None:
+    config = ViTConfig(image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+                       intermediate_size=64)  # fmt: skip
+    saved = ViTModel(config, add_pooling_layer=False)
+    saved.save_pretrained(tmp_path / "vit")
+    model = build_model(ModelRecipe(name="vit", pretrained=str(tmp_path / "vit"), image_size=48))
+    loaded = model.backbone.vit.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in saved.state_dict().items())
+    assert model.eval()(torch.zeros(1, 48, 48, dtype=torch.uint8)).shape == (1, 7)  # positions are interpolated
+
+
+def test_a_hub_that_cannot_be_reached_is_one_error_with_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelNotFound, match="Ways out") as caught:
+        build_model(ModelRecipe(name="vit", pretrained="somebody/no-such-vit"))
+    assert "model.pretrained=FOLDER" in str(caught.value)
+
+
+def test_a_missing_weight_folder_is_named() -> None:
+    with pytest.raises(ModelNotFound, match="/nowhere"):
+        build_model(ModelRecipe(name="vit", pretrained="/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"heads": 5}, "divisible"), ({"dropout": 1.5}, "dropout"), ({"image_size": 8}, "at least 16")],
+)
+def test_an_impossible_network_is_refused(changes: dict[str, float], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        small("compact-vit", **changes)

@@ -1,0 +1,150 @@
+"""Losses, schedule and augmentation, each against its equation."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+from torchvision.ops import sigmoid_focal_loss
+
+from components.errors import RecipeError
+from components.training.augment import OFF, augment, only
+from components.training.losses import compute_loss, mixup, soft_targets
+from components.training.records import AugmentRecipe, LossRecipe, ScheduleRecipe
+from components.training.schedule import Schedule
+
+NONE = torch.zeros(4, dtype=torch.bool)
+
+
+def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(16, 7, generator=generator) * 3, torch.randint(0, 7, (16,), generator=generator)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_equals_torch(smoothing: float) -> None:
+    logits, labels = batch()
+    ours = compute_loss(logits, soft_targets(labels, 7, smoothing), LossRecipe(), torch.ones(7))
+    assert torch.allclose(ours, F.cross_entropy(logits, labels, label_smoothing=smoothing), atol=1e-6)
+
+
+def test_weighted_cross_entropy_equals_torch() -> None:
+    logits, labels = batch()
+    weights = torch.rand(7) + 0.1
+    ours = compute_loss(logits, soft_targets(labels, 7, 0), LossRecipe(name="weighted"), weights)
+    assert torch.allclose(ours, F.cross_entropy(logits, labels, weights), atol=1e-6)
+
+
+@given(alpha=st.floats(0.05, 1), gamma=st.floats(0, 5), seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_focal_loss_equals_its_equation(alpha: float, gamma: float, seed: int) -> None:
+    logits, labels = batch(seed)
+    p = logits.softmax(-1)[torch.arange(16), labels]
+    recipe = LossRecipe(name="focal", focal_alpha=alpha, focal_gamma=gamma)
+    ours = compute_loss(logits, soft_targets(labels, 7, 0), recipe, torch.ones(7))
+    assert torch.allclose(ours, (-alpha * (1 - p) ** gamma * p.log()).mean(), rtol=1e-3, atol=1e-6)
+
+
+def test_focal_loss_of_two_classes_equals_torchvisions() -> None:
+    """A sigmoid of z is a softmax over (0, z); torchvision weighs the positive class by alpha."""
+    z = torch.randn(64)
+    logits, targets = torch.stack([torch.zeros(64), z], -1), torch.ones(64, dtype=torch.long)
+    ours = compute_loss(logits, soft_targets(targets, 2, 0), LossRecipe(name="focal"), torch.ones(2))
+    assert torch.allclose(ours, sigmoid_focal_loss(z, torch.ones(64), 0.25, 2, "mean"), atol=1e-6)
+
+
+@pytest.mark.parametrize("step", [0, 10, 149, 299])
+def test_warm_up_follows_the_published_formula(step: int) -> None:
+    schedule = Schedule(ScheduleRecipe(warmup_epochs=3, multiplier=10), 100, 15)
+    assert math.isclose(schedule(step), 9 * (step + 1) / 300 + 1)
+
+
+def test_plateau_lowers_the_rate_only_after_patience_is_used_up() -> None:
+    schedule = Schedule(ScheduleRecipe(warmup_epochs=0, multiplier=1, plateau_patience=1), 10, 15)
+    rates = []
+    for loss in (1.0, 0.9, 0.9, 0.9, 0.8, 0.8, 0.8):
+        schedule.observe(loss, 100)
+        rates.append(schedule(100))
+    assert rates == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
+
+
+def test_cosine_starts_at_the_peak_and_ends_at_zero() -> None:
+    schedule = Schedule(ScheduleRecipe(after="cosine", warmup_epochs=1, multiplier=1), 100, 10)
+    assert schedule(100) == pytest.approx(1)
+    assert schedule(1000) == pytest.approx(0)
+    assert all(schedule(s) >= schedule(s + 1) for s in range(100, 999))
+
+
+def images(n: int = 4) -> torch.Tensor:
+    return torch.randint(0, 256, (n, 48, 48), dtype=torch.uint8)
+
+
+def test_no_augmentation_leaves_the_pixels() -> None:
+    x = images()
+    assert torch.equal(augment(x, OFF, NONE), x.float())
+
+
+def test_a_sure_flip_mirrors_every_image() -> None:
+    x = images()
+    assert torch.allclose(augment(x, only(flip=1), NONE), x.flip(-1).float(), atol=1e-2)
+
+
+@pytest.mark.parametrize("field", ["rotation", "translation", "scale", "light", "blur", "erasing"])
+@given(share=st.floats(0.1, 1))
+@settings(deadline=None, max_examples=10)
+def test_each_augmentation_alone_changes_images_and_stays_in_range(field: str, share: float) -> None:
+    x = images(64)
+    changed = augment(x, only(**{field: share * 20 if field == "rotation" else share}), torch.zeros(64, dtype=torch.bool))
+    assert changed.shape == x.shape
+    assert float(changed.min()) >= -1e-3
+    assert float(changed.max()) <= 255 + 1e-3
+    assert not torch.equal(changed, x.float())
+
+
+def test_images_of_a_batch_are_varied_independently() -> None:
+    x = images(1).expand(32, -1, -1)
+    rotated = augment(x, only(rotation=15), torch.zeros(32, dtype=torch.bool))
+    assert len(torch.unique(rotated.reshape(32, -1), dim=0)) == 32
+
+
+def test_strong_images_are_varied_more() -> None:
+    torch.manual_seed(0)
+    x = images(400)
+    strong = torch.arange(400) % 2 == 0
+    change = (augment(x, only(light=0.25), strong) - x).abs().mean((1, 2))
+    assert change[strong].mean() > 1.4 * change[~strong].mean()
+
+
+def test_augmentation_is_repeatable_from_torchs_seed() -> None:
+    x = images(8)
+    draws = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        draws.append(augment(x, AugmentRecipe(erasing=0.5), torch.zeros(8, dtype=torch.bool)))
+    assert torch.equal(*draws)
+
+
+def test_blur_keeps_the_mean_and_lowers_the_detail() -> None:
+    x = images(16)
+    blurred = augment(x, only(blur=1), torch.zeros(16, dtype=torch.bool))
+    assert np.allclose(blurred.mean((1, 2)), x.float().mean((1, 2)), atol=2)
+    assert blurred.var() < x.float().var()
+
+
+@given(alpha=st.floats(0.1, 2))
+@settings(deadline=None, max_examples=20)
+def test_mixup_mixes_images_and_targets_by_the_same_share(alpha: float) -> None:
+    x, targets = torch.eye(7).reshape(7, 1, 7).expand(-1, 7, -1), torch.eye(7)
+    mixed, soft = mixup(x, targets, alpha)
+    assert torch.allclose(mixed[:, 0], soft, atol=1e-6)
+    assert torch.allclose(soft.sum(-1), torch.ones(7), atol=1e-5)
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(AugmentRecipe)])
+def test_a_negative_augmentation_is_refused(field: str) -> None:
+    with pytest.raises(RecipeError, match=f"augment.{field}"):
+        AugmentRecipe(**{field: -1.0})

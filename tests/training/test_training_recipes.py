@@ -1,0 +1,84 @@
+"""Recipes: presets, overrides, JSON, and what is refused."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.errors import RecipeError
+from components.training.records import AugmentRecipe, OptimizerRecipe, Recipe
+from components.training.recipes import from_json, keys, load_preset, override, preset_module, preset_names, tiny
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads_survives_json_and_says_what_it_is(name: str) -> None:
+    recipe = load_preset(name)
+    assert from_json(recipe.to_json()) == recipe
+    assert (preset_module(name).__doc__ or "").strip()
+    assert tiny(recipe).model.name == recipe.model.name
+
+
+def test_an_unknown_preset_names_near_ones() -> None:
+    with pytest.raises(RecipeError, match="Did you mean.*compact"):
+        load_preset("compat")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("optimizer.lrr=0.1", "Did you mean optimizer.lr"),
+        ("optimizer=0.1", "no recipe key"),
+        ("optimizer.lr", "not of the form key=value"),
+        ("optimizer.lr=fast", "must be float"),
+        ("epochs=1.5", "must be int"),
+        ("loss.name=hinge", "one of cross-entropy"),
+        ("optimizer.lr=-1", "between"),
+        ("model.heads=7", "not divisible"),
+    ],
+)
+def test_a_wrong_override_says_what_is_wrong(assignment: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        override(Recipe(), [assignment])
+
+
+def test_overrides_reach_nested_fields_and_leave_the_rest() -> None:
+    changed = override(Recipe(), ["optimizer.lr=0.01", "epochs=3", "model.name=resnet18"])
+    assert (changed.optimizer.lr, changed.epochs, changed.model.name) == (0.01, 3, "resnet18")
+    assert changed.loss == Recipe().loss
+
+
+def test_every_key_can_be_set_to_its_own_value() -> None:
+    recipe = Recipe()
+    for key in keys(recipe):
+        value: object = recipe
+        for part in key.split("."):
+            value = getattr(value, part)
+        assert override(recipe, [f"{key}={value}"]) == recipe, key
+
+
+@given(lr=st.floats(1e-6, 1), rotation=st.floats(0, 90), seed=st.integers(0, 2**31))
+def test_json_keeps_every_figure(lr: float, rotation: float, seed: int) -> None:
+    recipe = Recipe(optimizer=OptimizerRecipe(lr=lr), augment=AugmentRecipe(rotation=rotation), seed=seed)
+    assert from_json(recipe.to_json()) == recipe
+
+
+def test_an_unknown_key_in_a_recipe_file_is_refused() -> None:
+    with pytest.raises(RecipeError, match="colour"):
+        from_json('{"model": {"colour": 1}}')
+
+
+def test_every_recipe_field_is_described() -> None:
+    """Prefect's form shows the docstring below each field."""
+    from pydantic import TypeAdapter
+
+    def undescribed(schema: dict[str, dict[str, dict[str, object]]]) -> list[str]:
+        return [
+            f"{name}.{key}"
+            for name, node in schema["$defs"].items()
+            for key, value in node["properties"].items()
+            if "description" not in value  # type: ignore[operator]
+        ]
+
+    assert undescribed(TypeAdapter(Recipe).json_schema()) == []
+    assert dataclasses.is_dataclass(Recipe)
