@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-e2e lint typecheck format lock benchmark ui clean
+.PHONY: help setup run test test-e2e lint typecheck format lock benchmark clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,9 +44,6 @@ lock: ## Resolve the newest allowed set in a fresh environment and write require
 benchmark: $(STAMP) ## What the performance claims rest on; needs FER-2013 for the ingest part
 	$(BIN)/python -m benchmarks.synthetic
 	$(BIN)/python -m benchmarks.ingest
-
-ui: $(STAMP) ## Prefect and MLflow pages on 4200 and 5000, until Ctrl-C
-	@$(BIN)/ferline ui
 
 clean: ## Remove .venv and all local state: a full reset
 	rm -rf $(VENV) .ferline build

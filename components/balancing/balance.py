@@ -2,7 +2,7 @@
 
 Method `paper` follows Di Iorio, "Emotion Recognition Using Vision Transformers", 3.2: majority classes are
 under-sampled, minority ones over-sampled, and `disgust` grows through transforms instead of plain copies.
-How its limit is read, and what the other readings give: docs/decisions/balancing-limit.md.
+How its limit is read, and what the other readings give: docs/decisions/0003-balancing-limit.md.
 """
 
 import numpy as np

@@ -48,9 +48,8 @@ class FaceModel(nn.Module):
         super().__init__()
         self.preprocess = preprocess
         self.backbone = backbone
-        self.head = nn.Sequential(
-            nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, len(CLASSES))
-        )
+        layers = [nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout)] if hidden else [nn.Dropout(dropout)]
+        self.head = nn.Sequential(*layers, nn.Linear(hidden or features, len(CLASSES)))
 
     def forward(self, images: Tensor) -> Tensor:
         """images: uint8 or float [B, H, W], 0-255 -> logits float32 [B, 7]."""

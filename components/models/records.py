@@ -34,7 +34,7 @@ class ModelRecipe:
     drop_path: float = 0.0
     """`compact-vit`: stochastic depth of the last layer, growing linearly from 0 (Huang et al. 2016)."""
     head_hidden: int = 256
-    """Hidden width of the head, `width -> head_hidden -> 7` (paper 3.2)."""
+    """Hidden width of the head, `width -> head_hidden -> 7` (paper 3.2: 256); 0 for a linear head."""
     dropout: float = 0.3
     """Dropout inside the head (paper 3.2)."""
     cnn_width: float = 1.0

@@ -8,13 +8,13 @@ from components.models.records import ModelRecipe
 from components.training.records import AugmentRecipe, LossRecipe, OptimizerRecipe, Recipe, ScheduleRecipe
 
 RECIPE = Recipe(
-    model=ModelRecipe(name="compact-vit", drop_path=0.1),
+    model=ModelRecipe(name="compact-vit", drop_path=0.1, head_hidden=0, dropout=0.1),
     data=DataRecipe(copies="first"),
     optimizer=OptimizerRecipe(lr=1.5e-3, weight_decay=0.05),
     schedule=ScheduleRecipe(after="cosine", warmup_epochs=2, multiplier=1),
     loss=LossRecipe(label_smoothing=0.1),
     augment=AugmentRecipe(rotation=12, translation=0.08, scale=0.1, blur=0.0, erasing=0.4, mixup=0.4),
-    epochs=30,
+    epochs=36,
     batch_size=128,
     patience=0,
     ema=0.998,

@@ -1,0 +1,130 @@
+"""The run's report: one self-contained HTML page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.balancing.records import Sample, Selection
+from components.dataset import Dataset
+from components.evaluation.records import Evaluation, Interval
+from components.evaluation.scoring import score
+from components.gate.records import Decision
+from components.labels import CLASSES, TRAINING
+from components.report import pictures
+from components.report.sheet import contact_sheet
+from components.training.records import RunSummary
+from components.validation.records import ValidationReport
+
+FACES_A_CLASS = 24
+SECTIONS = (
+    ("data", "Faces"), ("balance", "Balancing"), ("validation", "Validation"), ("training", "Training"),
+    ("figures", "Figures"), ("rollout", "Rollout"), ("gate", "Gate"), ("origin", "Again"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """One trained and evaluated model of the run."""
+
+    name: str
+    summary: RunSummary
+    epochs: Sequence[Mapping[str, float]]
+    """Lines of metrics.jsonl."""
+    evaluation: Evaluation
+    predictions: pd.DataFrame
+    """id, label and p_<class> columns, test images in order."""
+    model: Path
+    """model.onnx."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything the report tells."""
+
+    title: str
+    verdict: str
+    """One sentence on how the run ended."""
+    written: str
+    """ISO time, UTC."""
+    dataset: Dataset
+    validation: ValidationReport
+    selection: Selection
+    sample: Sample
+    runs: Sequence[ModelRun]
+    """Best first."""
+    decision: Decision | None
+    champion: str
+    """Version of the champion after the run; empty for none."""
+    provenance: Mapping[str, str]
+
+
+def write_report(record: RunRecord, path: Path) -> None:
+    """Write the page to `path`."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=jinja2.select_autoescape(), trim_blocks=True
+    )
+    before = np.bincount(record.dataset.labels[record.dataset.rows(TRAINING)], minlength=len(CLASSES))
+    after = np.bincount(record.dataset.labels[record.sample.train], minlength=len(CLASSES))
+    attentive = next((run for run in record.runs if run.summary.has_rollout), None)
+    page = environment.get_template("report.html").render(
+        **{name: getattr(record, name) for name in ("title", "verdict", "written", "dataset", "validation", "champion")},
+        sections=SECTIONS,
+        runs=record.runs,
+        best=record.runs[0],
+        decision=record.decision,
+        provenance=list(record.provenance.items()),
+        sheets=[(name, _sheet(record.dataset, label)) for label, name in enumerate(CLASSES)],
+        left_out=[(reason.replace("_", " "), n) for reason, n in record.selection.counts.items() if reason != "kept"],
+        leaked=list(record.validation.leaked.items()),
+        balance=list(zip(CLASSES, before.tolist(), after.tolist(), strict=True)),
+        most=max(int(before.max()), int(after.max())),
+        curves=jinja2.filters.Markup(pictures.curves({run.name: run.epochs for run in record.runs})),
+        maps=_maps(record.dataset, attentive) if attentive else [],
+        map_model=attentive.name if attentive else "",
+        pct=lambda share: f"{100 * share:.1f} %",
+        interval=_interval,
+    )
+    path.write_text(page)
+
+
+def _interval(interval: Interval) -> str:
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %"
+
+
+def _sheet(dataset: Dataset, label: int) -> str:
+    """The first faces of a class in content order, which is a random one."""
+    rows = dataset.rows(TRAINING)
+    rows = rows[dataset.labels[rows] == label][:FACES_A_CLASS]
+    return pictures.png(contact_sheet(np.asarray(dataset.images[rows]), None, columns=8, scale=1))
+
+
+def _maps(dataset: Dataset, run: ModelRun) -> list[tuple[str, str, str, str]]:
+    """(face, overlay, truth, answer) for one right and one wrong answer a class, the most confident ones."""
+    rows = dataset.rows(run.evaluation.split)
+    probabilities = run.predictions[[f"p_{name}" for name in CLASSES]].to_numpy()
+    chosen = _examples(dataset.labels[rows], probabilities)
+    faces = np.asarray(dataset.images[rows[chosen]])
+    heat = score(run.model, faces, rollout=True).rollout
+    assert heat is not None
+    answers = probabilities[chosen].argmax(1)
+    return [
+        (pictures.png(pictures.overlay(face, np.zeros_like(h))), pictures.png(pictures.overlay(face, h)),
+         CLASSES[dataset.labels[row]], CLASSES[answer])
+        for face, h, row, answer in zip(faces, heat, rows[chosen], answers, strict=True)
+    ]  # fmt: skip
+
+
+def _examples(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    answers, confidence = probabilities.argmax(1), probabilities.max(1)
+    chosen = []
+    for label in range(len(CLASSES)):
+        for hit in (answers == labels, answers != labels):
+            found = np.flatnonzero(hit & (labels == label))
+            if len(found):
+                chosen.append(found[confidence[found].argmax()])
+    return np.array(chosen, dtype=np.int64)

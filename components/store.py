@@ -1,0 +1,322 @@
+"""Where artifacts live: a local folder, or a bucket of any S3 server. The one door to minio.
+
+A stored folder is immutable and trusted only when its index is there, and the index is written last:
+`_index.json` holds the sha256 and size of every file. Reads check the hashes.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from components.dataset import file_sha256
+from components.errors import StoreError, StoreNotFound, StoreUnreachable
+
+INDEX = "_index.json"
+PART_SIZE = 16 * 1024 * 1024
+"""Files above it go up in parts."""
+
+
+class Store(Protocol):
+    """Folders and small objects by name; a URI is the store's own followed by the name."""
+
+    uri: str
+
+    def put_folder(self, local: Path, name: str) -> str:
+        """Store a folder under a name; a complete one of that name is kept. Returns its URI."""
+
+    def fetch(self, uri: str, cache: Path) -> Path:
+        """A local folder with the stored files, hashes checked. Raises StoreNotFound, StoreError."""
+
+    def exists(self, uri: str) -> bool:
+        """Whether a complete folder, or an object, of that URI or name is there."""
+
+    def put_bytes(self, name: str, data: bytes) -> str:
+        """Write one object, replacing what was there, atomically. Returns its URI."""
+
+    def read_bytes(self, uri: str) -> bytes:
+        """One object by URI or name. Raises StoreNotFound."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write one object unless the name is taken; False if it was."""
+
+    def list(self, prefix: str) -> list[str]:
+        """Names of the objects below a prefix, sorted."""
+
+    def delete(self, uri: str) -> None:
+        """Remove a folder or an object; what is not there is no error."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a stored folder."""
+
+    sha256: str
+    size: int
+
+
+def open_store(
+    uri: str, *, endpoint: str = "", access_key: str = "", secret_key: str = "", region: str = "us-east-1"
+) -> Store:
+    """A folder path, or s3://bucket/prefix with the server's endpoint and credentials."""
+    if not uri.startswith("s3://"):
+        return LocalStore(Path(uri).expanduser().absolute())
+    if not (endpoint and access_key and secret_key):
+        raise StoreError(
+            f"store {uri} needs FERLINE_S3_ENDPOINT, FERLINE_S3_ACCESS_KEY and FERLINE_S3_SECRET_KEY; one is empty."
+        )
+    return S3Store(uri, endpoint, access_key, secret_key, region)
+
+
+def _index_of(folder: Path) -> dict[str, Entry]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != INDEX)
+    return {path.relative_to(folder).as_posix(): Entry(file_sha256(path), path.stat().st_size) for path in files}
+
+
+def _dump(index: dict[str, Entry]) -> bytes:
+    return json.dumps({name: vars(entry) for name, entry in index.items()}, indent=1, sort_keys=True).encode()
+
+
+def _parse(data: bytes) -> dict[str, Entry]:
+    return {name: Entry(**entry) for name, entry in json.loads(data).items()}
+
+
+def _check(folder: Path, index: dict[str, Entry], uri: str) -> None:
+    for name, entry in index.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != entry.size or file_sha256(path) != entry.sha256:
+            raise StoreError(f"{uri}: {name} is damaged or missing; delete {uri} and make it again.")
+
+
+def _relative(name: str) -> str:
+    if not name or name.startswith("/") or ".." in Path(name).parts:
+        raise StoreError(f"{name!r} is no name inside a store; use a relative one without '..'.")
+    return name
+
+
+class LocalStore:
+    """A folder; written beside and renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.uri = root, str(root)
+
+    def put_folder(self, local: Path, name: str) -> str:
+        target = self._path(name)
+        if not (target / INDEX).is_file():
+            shutil.rmtree(target, ignore_errors=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+            shutil.copytree(local, temporary)
+            (temporary / INDEX).write_bytes(_dump(_index_of(temporary)))
+            _rename_folder(temporary, target)
+        return str(target)
+
+    def fetch(self, uri: str, cache: Path) -> Path:
+        folder = self._path(uri)
+        if not (folder / INDEX).is_file():
+            raise StoreNotFound(f"nothing complete is stored at {uri}; `ferline where` says where the store lies.")
+        _check(folder, _parse((folder / INDEX).read_bytes()), uri)
+        return folder
+
+    def exists(self, uri: str) -> bool:
+        path = self._path(uri)
+        return path.is_file() or (path / INDEX).is_file()
+
+    def put_bytes(self, name: str, data: bytes) -> str:
+        path = self._path(name)
+        temporary = self._write_beside(path, data)
+        os.replace(temporary, path)
+        return str(path)
+
+    def read_bytes(self, uri: str) -> bytes:
+        try:
+            return self._path(uri).read_bytes()
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise StoreNotFound(f"no object {uri} in the store {self.uri}.") from error
+
+    def create(self, name: str, data: bytes) -> bool:
+        path = self._path(name)
+        temporary = self._write_beside(path, data)
+        try:
+            os.link(temporary, path)  # fails where the name is taken, unlike a rename
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        return True
+
+    def list(self, prefix: str) -> list[str]:
+        below = self.root / prefix.rpartition("/")[0]  # not the whole store: a history is read often
+        names = (path.relative_to(self.root).as_posix() for path in below.rglob("*") if path.is_file())
+        return sorted(name for name in names if name.startswith(prefix) and not name.endswith(".tmp"))
+
+    def delete(self, uri: str) -> None:
+        path = self._path(uri)
+        if path.is_dir():
+            (path / INDEX).unlink(missing_ok=True)
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def _path(self, uri: str) -> Path:
+        path = Path(uri)
+        if not path.is_absolute():
+            return self.root / _relative(uri)
+        return path
+
+    def _write_beside(self, path: Path, data: bytes) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        return temporary
+
+
+def _rename_folder(temporary: Path, target: Path) -> None:
+    """Publish a finished folder; another process may have published the same one meanwhile."""
+    try:
+        temporary.rename(target)
+    except OSError:
+        if not (target / INDEX).is_file():
+            raise
+        shutil.rmtree(temporary)
+
+
+class S3Store:
+    """A prefix of a bucket; one PUT an object, the index last."""
+
+    def __init__(self, uri: str, endpoint: str, access_key: str, secret_key: str, region: str) -> None:
+        import urllib3
+        from minio import Minio
+
+        self.uri = uri.rstrip("/")
+        parts = urlsplit(self.uri)
+        self.bucket, self.prefix = parts.netloc, parts.path.strip("/")
+        address = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
+        retries = urllib3.Retry(total=3, backoff_factor=0.3, status_forcelist=[500, 502, 503, 504])
+        self.endpoint = endpoint
+        self.http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=60), retries=retries)
+        self.client = Minio(
+            address.netloc,
+            access_key=access_key,
+            secret_key=secret_key,
+            secure=address.scheme == "https",
+            region=region,
+            http_client=self.http,
+        )
+
+    def put_folder(self, local: Path, name: str) -> str:
+        target = f"{self.uri}/{_relative(name)}"
+        if not self.exists(target):
+            index = _index_of(local)
+            with self._errors(target):
+                for file in index:
+                    self.client.fput_object(self.bucket, self._key(f"{name}/{file}"), str(local / file), part_size=PART_SIZE)
+            self.put_bytes(f"{name}/{INDEX}", _dump(index))
+        return target
+
+    def fetch(self, uri: str, cache: Path) -> Path:
+        digest = hashlib.sha256(f"{self.endpoint} {self._key(uri)}".encode()).hexdigest()[:16]
+        folder = cache / digest
+        if (folder / INDEX).is_file():
+            with suppress(StoreError):  # a damaged copy is fetched again
+                _check(folder, _parse((folder / INDEX).read_bytes()), uri)
+                return folder
+            shutil.rmtree(folder)
+        data = self.read_bytes(f"{uri.rstrip('/')}/{INDEX}")
+        index = _parse(data)
+        temporary = cache / f".{digest}.{uuid.uuid4().hex}.tmp"
+        with self._errors(uri):
+            for file in index:
+                self.client.fget_object(self.bucket, self._key(f"{uri.rstrip('/')}/{file}"), str(temporary / file))
+        _check(temporary, index, uri)
+        (temporary / INDEX).write_bytes(data)
+        _rename_folder(temporary, folder)
+        return folder
+
+    def exists(self, uri: str) -> bool:
+        return self._stat(f"{uri.rstrip('/')}/{INDEX}") or self._stat(uri)
+
+    def put_bytes(self, name: str, data: bytes) -> str:
+        with self._errors(name):
+            self.client.put_object(self.bucket, self._key(name), io.BytesIO(data), len(data))
+        return f"{self.uri}/{name}"
+
+    def read_bytes(self, uri: str) -> bytes:
+        with self._errors(uri):
+            response = self.client.get_object(self.bucket, self._key(uri))
+            try:
+                return response.read()
+            finally:
+                response.close()
+                response.release_conn()
+
+    def create(self, name: str, data: bytes) -> bool:
+        """A conditional PUT; a server that ignores If-None-Match still refuses all but exactly simultaneous writers."""
+        if self._stat(name):
+            return False
+        with self._errors(name):
+            # minio 7.2 offers no conditional header; a presigned address takes one.
+            address = self.client.presigned_put_object(self.bucket, self._key(name))
+            answer = self.http.request("PUT", address, body=data, headers={"If-None-Match": "*"})
+        if answer.status in (409, 412):
+            return False
+        if answer.status >= 300:
+            raise StoreError(f"{name} on {self.endpoint}: the server answered {answer.status} to a conditional PUT.")
+        return True
+
+    def list(self, prefix: str) -> list[str]:
+        with self._errors(prefix):
+            found = list(self.client.list_objects(self.bucket, self._key(prefix), recursive=True))
+        start = len(self.prefix) + 1 if self.prefix else 0
+        return sorted((item.object_name or "")[start:] for item in found)
+
+    def delete(self, uri: str) -> None:
+        name = uri.removeprefix(self.uri).strip("/")
+        with self._errors(uri):
+            for key in (f"{name}/{INDEX}", name, *self.list(f"{name}/")):
+                self.client.remove_object(self.bucket, self._key(key))
+
+    def _key(self, uri: str) -> str:
+        name = uri.removeprefix(self.uri).strip("/")
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def _stat(self, uri: str) -> bool:
+        try:
+            with self._errors(uri):
+                self.client.stat_object(self.bucket, self._key(uri))
+        except StoreNotFound:
+            return False
+        return True
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        """minio's and urllib3's errors as ours, each with what to do."""
+        from minio.error import MinioException, S3Error
+        from urllib3.exceptions import HTTPError
+
+        where = f"{what} on {self.endpoint}"
+        try:
+            yield
+        except S3Error as error:
+            if error.code in ("NoSuchKey", "NoSuchObject"):
+                raise StoreNotFound(f"no object {where}.") from error
+            if error.code == "NoSuchBucket":
+                raise StoreUnreachable(f"{where}: bucket {self.bucket!r} does not exist; make it or name another.") from error
+            if error.code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
+                raise StoreUnreachable(
+                    f"{where}: the server refuses the credentials ({error.code}); check FERLINE_S3_ACCESS_KEY and _SECRET_KEY."
+                ) from error
+            raise StoreError(f"{where}: {error.code}: {error.message}") from error
+        except (HTTPError, MinioException, OSError) as error:
+            raise StoreUnreachable(f"{where}: the server does not answer ({type(error).__name__}); check the endpoint.") from error

@@ -1,0 +1,125 @@
+"""The command line `ferline`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli_data import data_app
+from flows.cli_models import models_app
+from flows.console import REJECTED, Edge, console, emit, progress, quiet_stdout
+
+app = typer.Typer(
+    cls=Edge, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Facial-emotion recognition as a production line. `ferline where` says where everything lies.",
+)  # fmt: skip
+app.add_typer(data_app, name="data", cls=Edge)
+app.add_typer(models_app, name="models", cls=Edge)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")]
+
+
+@app.command(epilog="Example: ferline run train-pipeline --source fer2013.csv --preset compact --set epochs=20")
+def run(
+    flow: Annotated[str, typer.Argument(help="train-pipeline")],
+    source: Annotated[str, typer.Option(help="synthetic, a CSV, an image folder or an archive.")] = "synthetic",
+    preset: Annotated[list[str] | None, typer.Option(help="Preset to train; may be repeated.")] = None,
+    assignments: Set = None,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Shrink every recipe to seconds.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what cannot be read.")] = False,
+    held_out: Annotated[float, typer.Option(help="Share held out where the source names no splits.")] = 0.2,
+    side_by_side: Annotated[bool, typer.Option("--side-by-side", help="Train the models at the same time.")] = False,
+    promote: Annotated[bool, typer.Option(help="Let a passing challenger become champion.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Run a flow here, without a server unless PREFECT_API_URL names one."""
+    if flow != "train-pipeline":
+        raise typer.BadParameter(f"no flow {flow!r} runs by name; there is train-pipeline.", param_hint="FLOW")
+    from flows.local import run_pipeline
+    from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
+    from flows.summary import print_outcome
+
+    defaults = TrainingParameters()
+    training = TrainingParameters(
+        tuple(preset) if preset else defaults.presets, tuple(assignments or ()), tiny, side_by_side
+    )
+    with quiet_stdout(as_json):
+        outcome = run_pipeline(
+            DataParameters(source, skip_bad, held_out), training, PromotionParameters(promote)
+        )
+    emit(outcome) if as_json else print_outcome(outcome, console)
+    if outcome.verdict == "Rejected":
+        raise typer.Exit(REJECTED)
+
+
+@app.command(epilog="Example: ferline train --preset compact --data .ferline/store/datasets/1f0c... --out runs/compact")
+def train(
+    data: Annotated[str, typer.Option(help="URI of a dataset version.")],
+    out: Annotated[Path, typer.Option(help="Run folder; a run found there is resumed.")],
+    preset: Annotated[str, typer.Option(help="Name of a preset.")] = "quick",
+    assignments: Set = None,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Shrink the recipe to seconds.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train one recipe on one dataset version."""
+    from components.training.recipes import load_preset, override
+    from components.training.recipes import tiny as shrink
+    from components.training.train import Job
+    from components.training.train import train as run_training
+    from flows.context import fetch
+
+    recipe = load_preset(preset)
+    recipe = override(shrink(recipe) if tiny else recipe, assignments or [])
+    with quiet_stdout(as_json):
+        summary = run_training(Job(preset, recipe, fetch(data), out), lambda line: print(line, flush=True))
+    emit(summary) if as_json else typer.echo(summary.to_json())
+
+
+@app.command(epilog="Example: ferline evaluate .ferline/store/runs/0a1b... --data .ferline/store/datasets/1f0c... --final")
+def evaluate(
+    run_uri: Annotated[str, typer.Argument(metavar="RUN", help="Folder or URI of a finished training run.")],
+    data: Annotated[str, typer.Option(help="URI of a dataset version.")],
+    final: Annotated[bool, typer.Option("--final", help="Open PrivateTest, and record it in the ledger.")] = False,
+    reason: Annotated[str, typer.Option(help="With --final: why it is opened.")] = "final figure",
+    out: Annotated[Path | None, typer.Option(help="Folder for the evaluation; the store's by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Figures of a trained model on PublicTest, or once and for all on PrivateTest."""
+    from flows.evaluation import evaluate_run
+    from flows.summary import print_evaluation
+
+    with quiet_stdout(as_json), progress() as report:
+        evaluation, place = evaluate_run(run_uri, data, final, reason, out, report)
+    emit(evaluation) if as_json else print_evaluation(evaluation, place, console)
+
+
+@app.command(epilog="Example: ferline presets --json")
+def presets(as_json: Json = False) -> None:
+    """Recipes by name, with what each is for."""
+    from components.training.recipes import preset_module, preset_names
+
+    lines = {name: (preset_module(name).__doc__ or "").strip().splitlines()[0] for name in preset_names()}
+    if as_json:
+        emit(lines)
+        return
+    for name, line in lines.items():
+        console.print(f"[bold]{name:16}[/bold] {line}", highlight=False)
+
+
+@app.command(epilog="Example: ferline where")
+def where(as_json: Json = False) -> None:
+    """Where local state, store, registry and environment lie. Removing home and environment is a full reset."""
+    from flows.context import settings
+
+    s = settings()
+    places = {
+        "home": str(s.root), "store": s.store_uri, "registry": s.mlflow_uri,
+        "environment": sys.prefix, "prefect": str(s.root / "prefect"),
+    }  # fmt: skip
+    if as_json:
+        emit(places)
+        return
+    for name, place in places.items():
+        console.print(f"{name:12} {place}", highlight=False, soft_wrap=True)
