@@ -143,9 +143,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_dataset(
-    folder: Path, images: npt.NDArray[np.uint8], manifest: pd.DataFrame, origin: Origin
-) -> DatasetInfo:
+def write_dataset(folder: Path, images: npt.NDArray[np.uint8], manifest: pd.DataFrame, origin: Origin) -> DatasetInfo:
     """Write a version into `folder` (made here, must not exist); dataset.json comes last.
 
     images: uint8 [N, H, W]; manifest: N rows with MANIFEST_COLUMNS, already in canonical order.
@@ -172,7 +170,9 @@ def read_info(folder: Path) -> DatasetInfo:
     """dataset.json of a version; raises DataError where there is none."""
     path = folder / INFO
     if not path.is_file():
-        raise DataError(f"{folder} is no dataset version: it has no {INFO}. Make one with `ferline data ingest SOURCE`.")
+        raise DataError(
+            f"{folder} is no dataset version: it has no {INFO}. Make one with `ferline data ingest SOURCE`."
+        )
     return DatasetInfo.from_json(path.read_text())
 
 

@@ -22,7 +22,9 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr | None = Field(None, description="S3 access key.")
     s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
     s3_region: str = Field("us-east-1", description="S3 region.")
-    policy: Path | None = Field(None, description="YAML file with gate and validation policy. Empty: infra/policy.yaml.")
+    policy: Path = Field(
+        Path(__file__).parents[1] / "infra" / "policy", description="Folder with validation.yaml and gate.yaml."
+    )
 
     @property
     def root(self) -> Path:

@@ -221,7 +221,9 @@ class S3Store:
             index = _index_of(local)
             with self._errors(target):
                 for file in index:
-                    self.client.fput_object(self.bucket, self._key(f"{name}/{file}"), str(local / file), part_size=PART_SIZE)
+                    self.client.fput_object(
+                        self.bucket, self._key(f"{name}/{file}"), str(local / file), part_size=PART_SIZE
+                    )
             self.put_bytes(f"{name}/{INDEX}", _dump(index))
         return target
 
@@ -283,8 +285,9 @@ class S3Store:
 
     def delete(self, uri: str) -> None:
         name = uri.removeprefix(self.uri).strip("/")
+        below = self.list(f"{name}/")
         with self._errors(uri):
-            for key in (f"{name}/{INDEX}", name, *self.list(f"{name}/")):
+            for key in sorted(below, key=lambda key: key != f"{name}/{INDEX}") or [name]:  # the index first
                 self.client.remove_object(self.bucket, self._key(key))
 
     def _key(self, uri: str) -> str:
@@ -312,11 +315,15 @@ class S3Store:
             if error.code in ("NoSuchKey", "NoSuchObject"):
                 raise StoreNotFound(f"no object {where}.") from error
             if error.code == "NoSuchBucket":
-                raise StoreUnreachable(f"{where}: bucket {self.bucket!r} does not exist; make it or name another.") from error
+                raise StoreUnreachable(
+                    f"{where}: bucket {self.bucket!r} does not exist; make it or name another."
+                ) from error
             if error.code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
                 raise StoreUnreachable(
                     f"{where}: the server refuses the credentials ({error.code}); check FERLINE_S3_ACCESS_KEY and _SECRET_KEY."
                 ) from error
             raise StoreError(f"{where}: {error.code}: {error.message}") from error
         except (HTTPError, MinioException, OSError) as error:
-            raise StoreUnreachable(f"{where}: the server does not answer ({type(error).__name__}); check the endpoint.") from error
+            raise StoreUnreachable(
+                f"{where}: the server does not answer ({type(error).__name__}); check the endpoint."
+            ) from error

@@ -8,7 +8,7 @@ import typer
 
 from flows.cli_data import data_app
 from flows.cli_models import models_app
-from flows.console import REJECTED, Edge, console, emit, progress, quiet_stdout
+from flows.console import REJECTED, Edge, console, emit, quiet_stdout
 
 app = typer.Typer(
     cls=Edge, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -46,9 +46,7 @@ def run(
         tuple(preset) if preset else defaults.presets, tuple(assignments or ()), tiny, side_by_side
     )
     with quiet_stdout(as_json):
-        outcome = run_pipeline(
-            DataParameters(source, skip_bad, held_out), training, PromotionParameters(promote)
-        )
+        outcome = run_pipeline(DataParameters(source, skip_bad, held_out), training, PromotionParameters(promote))
     emit(outcome) if as_json else print_outcome(outcome, console)
     if outcome.verdict == "Rejected":
         raise typer.Exit(REJECTED)
@@ -77,7 +75,9 @@ def train(
     emit(summary) if as_json else typer.echo(summary.to_json())
 
 
-@app.command(epilog="Example: ferline evaluate .ferline/store/runs/0a1b... --data .ferline/store/datasets/1f0c... --final")
+@app.command(
+    epilog="Example: ferline evaluate .ferline/store/runs/0a1b... --data .ferline/store/datasets/1f0c... --final"
+)
 def evaluate(
     run_uri: Annotated[str, typer.Argument(metavar="RUN", help="Folder or URI of a finished training run.")],
     data: Annotated[str, typer.Option(help="URI of a dataset version.")],
@@ -90,8 +90,8 @@ def evaluate(
     from flows.evaluation import evaluate_run
     from flows.summary import print_evaluation
 
-    with quiet_stdout(as_json), progress() as report:
-        evaluation, place = evaluate_run(run_uri, data, final, reason, out, report)
+    with quiet_stdout(as_json):
+        evaluation, place = evaluate_run(run_uri, data, final, reason, out)
     emit(evaluation) if as_json else print_evaluation(evaluation, place, console)
 
 

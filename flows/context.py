@@ -7,6 +7,7 @@ from pathlib import Path
 from components.registry import Registry
 from components.settings import Settings, load_settings
 from components.store import Store, open_store
+from components.validation import ValidationPolicy, load_policy
 
 
 def settings() -> Settings:
@@ -39,6 +40,16 @@ def work_folder(name: str) -> Path:
 def fetch(uri: str) -> Path:
     """A stored folder as a local, checked one."""
     return store().fetch(uri, settings().cache)
+
+
+def validation_policy() -> ValidationPolicy:
+    """Section `validation` of the settings' policy folder."""
+    return load_policy(settings().policy / "validation.yaml")
+
+
+def promotion_lock() -> Path:
+    """Folder of the lock under which versions are moved."""
+    return settings().root / "locks"
 
 
 @lru_cache

@@ -20,7 +20,13 @@ Epoch = dict[str, float]
 
 
 def run_training(
-    recipe: Path, preset: str, data: Path, sample: Path, out: Path, say: Callable[[str], None], epoch: Callable[[Epoch], None]
+    recipe: Path,
+    preset: str,
+    data: Path,
+    sample: Path,
+    out: Path,
+    say: Callable[[str], None],
+    epoch: Callable[[Epoch], None],
 ) -> None:
     """Train until the child ends; `say` gets its lines, `epoch` each line of metrics.jsonl, also those of a resumed run.
 

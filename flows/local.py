@@ -17,7 +17,7 @@ def embedded_environment(environment: MutableMapping[str, str]) -> None:
     if "PREFECT_API_URL" not in environment:
         environment.setdefault("PREFECT_HOME", str(root / "prefect"))
         environment.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "")
-        environment.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
+        environment.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "300")
 
 
 def run_pipeline(data: DataParameters, training: TrainingParameters, promotion: PromotionParameters) -> Outcome:

@@ -57,7 +57,14 @@ def _print_data(outcome: Outcome, console: Console) -> None:
 
 def _print_models(outcome: Outcome, console: Console) -> None:
     evaluations = [read_evaluation(candidate.evaluation_uri) for candidate in outcome.candidates]
-    table = Table("model", "macro-F1 (95 %)", "accuracy (95 %)", "ECE", "ms", title=f"On {evaluations[0].split}, n = {evaluations[0].figures.n}")
+    table = Table(
+        "model",
+        "macro-F1 (95 %)",
+        "accuracy (95 %)",
+        "ECE",
+        "ms",
+        title=f"On {evaluations[0].split}, n = {evaluations[0].figures.n}",
+    )
     for candidate, evaluation in zip(outcome.candidates, evaluations, strict=True):
         f = evaluation.figures
         table.add_row(
@@ -68,7 +75,9 @@ def _print_models(outcome: Outcome, console: Console) -> None:
 
 
 def _print_decision(decision: Decision, console: Console) -> None:
-    against = f"against champion {decision.champion.version}" if decision.champion else "first candidate: absolute rules only"
+    against = (
+        f"against champion {decision.champion.version}" if decision.champion else "first candidate: absolute rules only"
+    )
     table = Table("rule", "figure", "threshold", "verdict", title=f"Gate: {decision.challenger.name}, {against}")
     for rule in decision.rules:
         mark = "[green]passed[/green]" if rule.passed else "[red]failed[/red]"
@@ -99,7 +108,9 @@ def print_evaluation(evaluation: Evaluation, place: str, console: Console) -> No
     """One model's figures, class by class."""
     f = evaluation.figures
     console.print(f"[bold]{evaluation.model}[/bold] on {evaluation.split}, n = {f.n}", highlight=False)
-    console.print(f"accuracy {percent(f.accuracy, f.accuracy_interval)}, macro-F1 {percent(f.macro_f1, f.macro_f1_interval)}")
+    console.print(
+        f"accuracy {percent(f.accuracy, f.accuracy_interval)}, macro-F1 {percent(f.macro_f1, f.macro_f1_interval)}"
+    )
     if evaluation.without_twins:
         w = evaluation.without_twins
         console.print(f"without {evaluation.twins} twins of training images: accuracy {percent(w.accuracy, w.accuracy_interval)}, "

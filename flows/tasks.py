@@ -1,49 +1,39 @@
 """The stages as Prefect tasks: a component call and an artifact each.
 
-Every task takes and gives URIs; its result is kept under its inputs, its own lines and the digest `code` of the rooms it
+Tasks take and give URIs. A result is kept under its inputs, the task's own lines and `code`, the digest of the rooms it
 calls, so a second run repeats only what changed.
 """
 
+import dataclasses
+import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+import shutil
+from typing import Any
 
 from prefect import Task, get_run_logger, task
 from prefect.assets import Asset, materialize
 from prefect.cache_policies import INPUTS, TASK_SOURCE
 
-from components.balancing import Sample, build_sample
-from components.dataset import Dataset, open_dataset, read_info
-from components.evaluation import Evaluation, evaluate
-from components.gate import Decision, EvaluatedModel, decide
+from components.balancing import build_sample
+from components.dataset import file_sha256, open_dataset, read_info
+from components.evaluation.evaluate import evaluate
+from components.gate import Decision, decide
 from components.gate import load_policy as load_gate_policy
 from components.ingest import IngestOptions, ingest_to_store
 from components.labels import PUBLIC_TEST
+from components.registry import build_package, promote, register, reject
+from components.training.recipes import keys
 from components.training.records import Recipe, RunSummary
-from components.validation import ValidationReport, load_policy, require_passed, validate
+from components.validation import require_passed, validate
 from flows import artifacts
-from flows.context import code_version, fetch, registry, settings, store, work_folder
+from flows.candidates import evaluated, model_folder
+from flows.context import fetch, promotion_lock, registry, settings, store, validation_policy, work_folder
 from flows.follow import run_training
 from flows.parameters import DataParameters
 
 CACHED: dict[str, Any] = {"cache_policy": INPUTS + TASK_SOURCE, "persist_result": True, "result_serializer": "json"}
-ROOT = Path(__file__).parents[1]
-DATASETS, MODELS, REPORTS = (Asset(key=f"ferline://{name}") for name in ("datasets", "models", "reports"))
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One trained model of a run, by reference."""
-
-    name: str
-    run_uri: str
-    evaluation_uri: str
-
-
-T = TypeVar("T")
+DATASETS, MODELS = Asset(key="ferline://datasets"), Asset(key="ferline://models")
+WHO = "train-pipeline"
 
 
 def reuse(stage: Task[..., str], *inputs: object) -> str:
@@ -64,14 +54,17 @@ def ingest_task(data: DataParameters, stamp: str, code: str) -> str:
 
 @task(name="validate", timeout_seconds=1800, **CACHED)
 def validate_task(dataset_uri: str, policy: str, last_accepted: str | None, code: str) -> str:
-    """Dataset version -> URI of a validation folder: report.json, data docs, pairs of near-duplicates."""
+    """Dataset version -> URI of a folder with report.json, data docs and pairs of near-duplicates."""
     folder = fetch(dataset_uri)
-    name = f"validation/{read_info(folder).name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    out = work_folder(name)
     accepted = read_info(fetch(last_accepted)) if last_accepted else None
-    report = validate(open_dataset(folder), load_policy(json.loads(policy)), out, accepted)
-    artifacts.publish_findings(report)
-    return store().put_folder(out, name)
+    key = hashlib.sha256(f"{dataset_uri} {policy} {last_accepted} {code}".encode()).hexdigest()[:16]
+    out = work_folder(f"validation/{key}")
+    report = validate(open_dataset(folder), validation_policy(), out, accepted)
+    uri = store().put_folder(out, f"validation/{key}")
+    shutil.rmtree(out)
+    artifacts.publish_validation(report, uri)
+    require_passed(report)
+    return uri
 
 
 @task(name="balance", timeout_seconds=600, **CACHED)
@@ -82,3 +75,132 @@ def balance_task(dataset_uri: str, recipe: Recipe, code: str) -> str:
     out = work_folder(name)
     sample.save(out / "sample.npz")
     return store().put_folder(out, name)
+
+
+@task(
+    name="train",
+    task_run_name="train {preset}",
+    retries=2,
+    retry_delay_seconds=10,
+    timeout_seconds=7 * 24 * 3600,
+    **CACHED,
+)
+def train_task(preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str) -> str:
+    """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on from its checkpoint."""
+    data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
+    info = read_info(data)
+    key = hashlib.sha256(f"{recipe.to_json()} {info.fingerprint} {file_sha256(sample)} {code}".encode()).hexdigest()[
+        :16
+    ]
+    out, asked = settings().runs / key, work_folder("recipes") / f"{key}.json"
+    asked.write_text(recipe.to_json())
+    with registry().track(key, preset, {"preset": preset, **_flat(recipe)}) as run:
+        run.log_dataset(dataset_uri, info)
+        run_training(asked, preset, data, sample, out, get_run_logger().info, run.log_epoch)
+        summary = RunSummary.from_json((out / "summary.json").read_text())
+        run.log_metrics({"training_seconds": summary.seconds, "images_per_second": summary.images_per_second})
+        for name in ("recipe.json", "summary.json", "environment.json"):
+            run.log_files(out / name)
+        (out / "mlflow_run").write_text(run.run_id)
+    uri = store().put_folder(out, f"runs/{key}")
+    shutil.rmtree(out)
+    return uri
+
+
+@task(name="evaluate", task_run_name="evaluate {name}", timeout_seconds=3600, **CACHED)
+def evaluate_task(name: str, model_uri: str, dataset_uri: str, code: str) -> str:
+    """Score a model on PublicTest; URI of an evaluation folder."""
+    folder = model_folder(model_uri)
+    dataset = open_dataset(fetch(dataset_uri))
+    key = f"{file_sha256(folder.onnx)[:16]}-{dataset.info.name}-{PUBLIC_TEST}-{code}"
+    out = work_folder("evaluations") / key
+    shutil.rmtree(out, ignore_errors=True)
+    evaluation = evaluate(folder.onnx, dataset, PUBLIC_TEST, out, name, folder.temperature)
+    uri = store().put_folder(out, f"evaluations/{key}")
+    shutil.rmtree(out)
+    artifacts.publish_evaluation(evaluation, fetch(uri))
+    return uri
+
+
+@task(name="gate", timeout_seconds=600)
+def gate_task(
+    name: str, run_uri: str, evaluation_uri: str, champion: str | None, champion_evaluation: str | None
+) -> str:
+    """Challenger against champion on the same test images; URI of the decision."""
+    challenger = evaluated(name, run_uri, evaluation_uri, None)
+    against = (
+        evaluated("champion", f"models:/{champion}", champion_evaluation, champion) if champion_evaluation else None
+    )
+    decision = decide(challenger, against, load_gate_policy(settings().policy / "gate.yaml"))
+    artifacts.publish_decision(decision)
+    text = decision.to_json()
+    return store().put_bytes(f"decisions/{hashlib.sha256(text.encode()).hexdigest()[:16]}.json", text.encode())
+
+
+@materialize(MODELS, name="register", retries=2, retry_delay_seconds=5, timeout_seconds=1800)
+def register_task(run_uri: str, evaluation_uri: str, dataset_uri: str, decision_uri: str) -> str:
+    """Put the challenger with all that belongs to it into the registry; its version."""
+    run = fetch(run_uri)
+    decision = Decision.from_json(store().read_bytes(decision_uri).decode())
+    out = work_folder(f"packages/{run.name}")
+    package = build_package(run, fetch(evaluation_uri), open_dataset(fetch(dataset_uri)), out, decision)
+    run_id = (run / "mlflow_run").read_text() if (run / "mlflow_run").exists() else None
+    made = register(registry(), store(), package, who=WHO, lock_folder=promotion_lock(), run_id=run_id)
+    return made.version
+
+
+@task(name="promote", timeout_seconds=1800)
+def promote_task(version: str, decision_uri: str) -> str:
+    """Make a version champion on the strength of its decision; the version."""
+    decision = Decision.from_json(store().read_bytes(decision_uri).decode())
+    entry = promote(
+        registry(), store(), version=version, decision=decision, decision_uri=decision_uri, who=WHO,
+        lock_folder=promotion_lock(),
+    )  # fmt: skip
+    return entry.to_version
+
+
+@task(name="reject", timeout_seconds=600)
+def reject_task(version: str, decision_uri: str) -> str:
+    """Keep a challenger that failed the gate, and mark it."""
+    decision = Decision.from_json(store().read_bytes(decision_uri).decode())
+    reject(
+        registry(), store(), version=version, decision=decision, decision_uri=decision_uri, who=WHO,
+        lock_folder=promotion_lock(),
+    )  # fmt: skip
+    return version
+
+
+def _flat(recipe: Recipe) -> dict[str, object]:
+    """Dotted key -> value, as MLflow's parameters."""
+    raw = dataclasses.asdict(recipe)
+    flat: dict[str, object] = {}
+    for key in keys(recipe):
+        value: Any = raw
+        for part in key.split("."):
+            value = value[part]
+        flat[key] = value
+    return flat
+
+
+def accepted_before(dataset_uri: str) -> str | None:
+    """The dataset version accepted last, other than this one: a second run then has the same inputs."""
+    known = _accepted()
+    return known.get("previous") if known.get("current") == dataset_uri else known.get("current")
+
+
+def accept(dataset_uri: str) -> None:
+    """Remember a dataset version that passed validation."""
+    if _accepted().get("current") != dataset_uri:
+        record = {"schema_version": 1, "current": dataset_uri, "previous": accepted_before(dataset_uri)}
+        store().put_bytes("accepted.json", json.dumps(record).encode())
+
+
+def _accepted() -> dict[str, str]:
+    known: dict[str, str] = json.loads(store().read_bytes("accepted.json")) if store().exists("accepted.json") else {}
+    return known
+
+
+def policy_text(name: str) -> str:
+    """A policy file's text, which is part of a cache key."""
+    return (settings().policy / name).read_text()

@@ -5,14 +5,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from components.ingest.strokes import Column, Columns
 from components.labels import CLASSES
-
-Column = npt.NDArray[np.float32]
-"""float32 [N, 1]: one value an image, ready to meet [N, pixels]."""
 
 
 @dataclass(frozen=True)
-class Actions:
+class Actions(Columns):
     """Intensity of each action unit, 0 (absent) to about 1 (FACS grade E)."""
 
     inner_brow: Column
@@ -46,25 +44,26 @@ class Actions:
     drop: Column
     """AU26."""
 
-    def rows(self, rows: slice) -> "Actions":
-        return Actions(*(getattr(self, f.name)[rows] for f in fields(self)))
-
 
 UNITS = tuple(f.name for f in fields(Actions))
 
-Prototype = dict[str, float]
+Mix = dict[str, float]
+GLARE: Mix = {"brow_lower": 1.0, "lid_raise": 0.35, "lid_tight": 0.7}
+SQUINT: Mix = {"brow_lower": 0.35, "cheek": 0.3, "lid_tight": 0.3}
+SCARED: Mix = {"inner_brow": 1.0, "outer_brow": 0.45, "brow_lower": 0.55, "lid_raise": 0.9, "stretch": 1.0}
 
-PROTOTYPES: dict[str, tuple[tuple[float, Prototype], ...]] = {
+PROTOTYPES: dict[str, tuple[tuple[float, Mix], ...]] = {
     "angry": (
-        (0.7, {"brow_lower": 1.0, "lid_raise": 0.35, "lid_tight": 0.7, "press": 0.9, "chin": 0.2}),
-        (0.3, {"brow_lower": 1.0, "lid_raise": 0.4, "lid_tight": 0.6, "lip_raise": 0.45, "part": 0.9, "drop": 0.25, "stretch": 0.2}),
+        (0.7, GLARE | {"press": 0.9, "chin": 0.2}),
+        (0.3, GLARE | {"lip_raise": 0.45, "stretch": 0.2, "part": 0.9, "drop": 0.25}),
     ),
     "disgust": (
-        (0.65, {"nose_wrinkle": 1.0, "lip_raise": 0.9, "corner_down": 0.55, "chin": 0.6, "brow_lower": 0.35, "cheek": 0.3, "lid_tight": 0.3}),
-        (0.35, {"nose_wrinkle": 1.0, "lip_raise": 1.0, "corner_down": 0.4, "part": 0.7, "brow_lower": 0.35, "cheek": 0.3, "lid_tight": 0.3}),
+        (0.65, {"nose_wrinkle": 1.0, "lip_raise": 0.9, "corner_down": 0.55, "chin": 0.6} | SQUINT),
+        (0.35, {"nose_wrinkle": 1.0, "lip_raise": 1.0, "corner_down": 0.4, "part": 0.7} | SQUINT),
     ),
     "fear": (
-        (1.0, {"inner_brow": 1.0, "outer_brow": 0.45, "brow_lower": 0.55, "lid_raise": 0.9, "stretch": 1.0, "part": 0.8, "drop": 0.12}),
+        (0.5, SCARED | {"part": 0.6}),
+        (0.5, SCARED | {"part": 0.9, "drop": 0.22}),
     ),
     "happy": (
         (0.7, {"cheek": 0.9, "corner_up": 1.0, "part": 0.9}),
@@ -74,11 +73,9 @@ PROTOTYPES: dict[str, tuple[tuple[float, Prototype], ...]] = {
         (0.8, {"inner_brow": 0.9, "brow_lower": 0.5, "corner_down": 1.0, "chin": 0.5}),
         (0.2, {"inner_brow": 0.9, "brow_lower": 0.6, "corner_down": 0.9, "part": 0.4, "cheek": 0.2}),
     ),
-    "surprise": (
-        (1.0, {"inner_brow": 0.9, "outer_brow": 1.0, "lid_raise": 0.85, "part": 0.6, "drop": 1.0}),
-    ),
+    "surprise": ((1.0, {"inner_brow": 0.9, "outer_brow": 1.0, "lid_raise": 0.85, "part": 0.6, "drop": 1.0}),),
     "neutral": ((1.0, {}),),
-}  # fmt: skip
+}
 """Variants of each emotion: (relative frequency, intensities)."""
 
 
@@ -89,11 +86,13 @@ def draw_actions(shown: npt.NDArray[np.int64], rng: np.random.Generator) -> Acti
     """
     count = len(shown)
     table = _choose(shown, rng)  # [N, units]
-    table *= rng.uniform(0.45, 1.1, (count, 1))
-    table *= rng.uniform(0.6, 1.25, table.shape)
-    table *= rng.random(table.shape) > 0.06
     other = _choose(rng.integers(0, len(CLASSES), count), rng)
-    table += other * (rng.random((count, 1)) < 0.3) * rng.uniform(0.05, 0.35, (count, 1))
+    mix = rng.uniform(0.1, 0.65, (count, 1)) * (rng.random((count, 1)) < 0.35)
+    table = table * (1 - 0.5 * mix) + other * mix
+    table *= rng.uniform(0.55, 1.1, (count, 1))
+    table *= np.where(rng.random((count, 1)) < 0.08, 0.55, 1.0)
+    table *= rng.uniform(0.65, 1.25, table.shape)
+    table *= np.where(rng.random(table.shape) < 0.06, 0.35, 1.0)
     table += np.abs(rng.normal(0, 0.04, table.shape))
     return Actions(*(table[:, k : k + 1].astype(np.float32) for k in range(len(UNITS))))
 

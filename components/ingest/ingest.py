@@ -114,7 +114,9 @@ def _origin(kind: str, name: str, faces: Faces, options: IngestOptions) -> Origi
     return Origin(kind, name if kind == SYNTHETIC else Path(name).name, chosen, faces.bad)
 
 
-def _write(faces: Faces, origin: Origin, work: Path, options: IngestOptions, report: Report) -> tuple[Path, DatasetInfo]:
+def _write(
+    faces: Faces, origin: Origin, work: Path, options: IngestOptions, report: Report
+) -> tuple[Path, DatasetInfo]:
     from components.ingest.duplicates import pixel_hashes
     from components.ingest.splits import assign_splits
 
@@ -134,7 +136,11 @@ def canonical_order(faces: Faces, sha256: npt.NDArray[np.str_]) -> npt.NDArray[n
 
 
 def _manifest(
-    faces: Faces, sha256: npt.NDArray[np.str_], order: npt.NDArray[np.int64], images: npt.NDArray[np.uint8], report: Report
+    faces: Faces,
+    sha256: npt.NDArray[np.str_],
+    order: npt.NDArray[np.int64],
+    images: npt.NDArray[np.uint8],
+    report: Report,
 ) -> pd.DataFrame:
     from components.ingest.duplicates import duplicate_groups, perceptual_hashes
     from components.ingest.statistics import image_statistics

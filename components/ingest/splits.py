@@ -29,12 +29,18 @@ def assign_splits(faces: Faces, sha256: npt.NDArray[np.str_], held_out: float | 
         splits = _share_test(splits, faces.labels, sha256)
     missing = [name for name in SPLITS if not (splits == name).any()]
     if missing:
-        advice = " Name a share to hold out with --held-out 0.2." if TRAINING not in missing and len(missing) == 2 else ""
-        raise DataError(f"{source} has no image in split {' and '.join(missing)}; it needs {', '.join(SPLITS)}.{advice}")
+        advice = (
+            " Name a share to hold out with --held-out 0.2." if TRAINING not in missing and len(missing) == 2 else ""
+        )
+        raise DataError(
+            f"{source} has no image in split {' and '.join(missing)}; it needs {', '.join(SPLITS)}.{advice}"
+        )
     return replace(faces, splits=splits)
 
 
-def _share_test(splits: npt.NDArray[np.str_], labels: npt.NDArray[np.int64], sha: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+def _share_test(
+    splits: npt.NDArray[np.str_], labels: npt.NDArray[np.int64], sha: npt.NDArray[np.str_]
+) -> npt.NDArray[np.str_]:
     """`test` beside a validation split is PrivateTest; alone it is halved."""
     if (splits == PUBLIC_TEST).any():
         return np.where(splits == TEST, PRIVATE_TEST, splits)
@@ -55,7 +61,9 @@ def _draw(
 ) -> npt.NDArray[np.bool_]:
     """A share of the distinct images of each class of the pool, those whose hash of the hash comes first."""
     frame = pd.DataFrame({"label": labels, "sha": sha})[pool].drop_duplicates("sha")
-    frame["order"] = frame["sha"].str[::-1]  # another end of the hash for each halving would bias; reversed is as random
+    frame["order"] = frame["sha"].str[
+        ::-1
+    ]  # another end of the hash for each halving would bias; reversed is as random
     frame = frame.sort_values(["label", "order"])
     rank = frame.groupby("label").cumcount()
     size = frame.groupby("label")["sha"].transform("size")

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from components.errors import DataError
 from components.ingest.expressions import draw_actions
-from components.ingest.faces import Heads, draw_heads
-from components.ingest.photo import Scenes, draw_scenes, photograph
+from components.ingest.heads import draw_heads
+from components.ingest.photo import draw_scenes, photograph
 from components.ingest.records import Report
 from components.labels import CLASSES, PRIVATE_TEST, PUBLIC_TEST, TRAINING
 
@@ -64,7 +64,9 @@ class SyntheticOptions:
 
     def __post_init__(self) -> None:
         if self.images < LEAST_IMAGES:
-            raise DataError(f"{NAME}: images is {self.images}; at least {LEAST_IMAGES} are needed for every class in every split.")
+            raise DataError(
+                f"{NAME}: images is {self.images}; at least {LEAST_IMAGES} are needed for every class in every split."
+            )
         if self.seed < 0:
             raise DataError(f"{NAME}: seed is {self.seed}; it must be 0 or more.")
         for key in ("label_noise", "darker", "blurrier", "occluded", "class_mix"):
@@ -105,8 +107,8 @@ def generate(
     mistakes, actions_rng, heads_rng, scenes_rng, grain = (np.random.Generator(np.random.PCG64(s)) for s in streams)
     shown = mistake(labels, splits == TRAINING, options.label_noise, mistakes)
     actions = draw_actions(shown, actions_rng)
-    heads: Heads = draw_heads(len(labels), heads_rng)
-    scenes: Scenes = draw_scenes(len(labels), scenes_rng, options.darker, options.blurrier, options.occluded)
+    heads = draw_heads(len(labels), heads_rng)
+    scenes = draw_scenes(len(labels), scenes_rng, options.darker, options.blurrier, options.occluded)
     images = np.empty((len(labels), SIDE, SIDE), dtype=np.uint8)
     for start in range(0, len(labels), BATCH):
         rows = slice(start, start + BATCH)
@@ -124,7 +126,9 @@ def plan(options: SyntheticOptions) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     mixed = (1 - options.class_mix) * shares + options.class_mix * reverse
     counts = {
         split: apportion(total, mixed, LEAST_OF_A_CLASS)
-        for split, total in zip(SPLIT_SHARES, apportion(options.images, np.array([*SPLIT_SHARES.values()])), strict=True)
+        for split, total in zip(
+            SPLIT_SHARES, apportion(options.images, np.array([*SPLIT_SHARES.values()])), strict=True
+        )
     }
     labels = np.concatenate([np.repeat(np.arange(len(CLASSES)), count) for count in counts.values()])
     splits = np.repeat(np.array(list(counts)), [count.sum() for count in counts.values()])

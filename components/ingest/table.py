@@ -85,7 +85,9 @@ def _labels(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], dict[int, s
     index = pc.index_in(text, value_set=pa.array([str(i) for i in range(len(CLASSES))], pa.large_string()))
     labels = index.fill_null(-1).to_numpy().astype(np.int64)
     allowed = f"0 to {len(CLASSES) - 1}"
-    return labels, {int(row): f"emotion {column[int(row)].as_py()!r} is none of {allowed}" for row in np.flatnonzero(labels < 0)}
+    return labels, {
+        int(row): f"emotion {column[int(row)].as_py()!r} is none of {allowed}" for row in np.flatnonzero(labels < 0)
+    }
 
 
 def _splits(column: pa.ChunkedArray | None, rows: int) -> tuple[npt.NDArray[np.str_], dict[int, str]]:
@@ -93,7 +95,9 @@ def _splits(column: pa.ChunkedArray | None, rows: int) -> tuple[npt.NDArray[np.s
         return np.full(rows, UNSPLIT), {}
     known = {name.casefold(): name for name in SPLITS}
     text = pc.utf8_lower(pc.utf8_trim_whitespace(column))
-    index = pc.index_in(text, value_set=pa.array(list(known), pa.large_string())).fill_null(-1).to_numpy().astype(np.int64)
+    index = (
+        pc.index_in(text, value_set=pa.array(list(known), pa.large_string())).fill_null(-1).to_numpy().astype(np.int64)
+    )
     names = np.array([*known.values(), ""])[index]
     wrong = np.flatnonzero(index < 0)
     return names, {int(row): f"Usage {column[int(row)].as_py()!r} is none of {', '.join(SPLITS)}" for row in wrong}

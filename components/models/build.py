@@ -18,7 +18,9 @@ def _vit(recipe: ModelRecipe) -> FaceModel:
 
 def _compact(recipe: ModelRecipe) -> FaceModel:
     if recipe.image_size % REDUCTION:
-        raise RecipeError(f"compact-vit needs an image_size that is a multiple of {REDUCTION}, not {recipe.image_size}.")
+        raise RecipeError(
+            f"compact-vit needs an image_size that is a multiple of {REDUCTION}, not {recipe.image_size}."
+        )
     preprocess = Preprocess(recipe.image_size, 1, Normalisation(per_image=True))
     return FaceModel(preprocess, CompactViT(recipe), recipe.width, recipe.head_hidden, recipe.dropout)
 

@@ -48,5 +48,7 @@ def _load(network: nn.Module, file: str) -> None:
     wanted = {k: v for k, v in network.state_dict().items() if not k.startswith(("fc.", "classifier.6"))}
     wrong = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
     if wrong:
-        raise ModelNotFound(f"{file} does not fit: {len(wrong)} tensors missing or of another shape, first {wrong[:3]}.")
+        raise ModelNotFound(
+            f"{file} does not fit: {len(wrong)} tensors missing or of another shape, first {wrong[:3]}."
+        )
     network.load_state_dict({k: state[k] for k in wanted}, strict=False)

@@ -7,6 +7,7 @@ process, each on its own database. mlflow is imported with the first Registry (1
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -301,7 +302,7 @@ def _save(package: ModelPackage, sha256: str, scratch: Path, model_id: str, run_
     extra = scratch / "extra"
     extra.mkdir()
     for name, source in package.extra_files.items():
-        (extra / name).symlink_to(source.absolute())
+        shutil.copyfile(source, extra / name)  # MLflow refuses links
     (extra / "package.json").write_text(package.describe(sha256))
     with np.load(package.examples, allow_pickle=False) as stored:
         example = stored["images"][:1]

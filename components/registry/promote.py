@@ -89,7 +89,14 @@ def promote(
 
 
 def reject(
-    registry: Registry, store: Store, *, version: str, decision: Decision, decision_uri: str, who: str, lock_folder: Path
+    registry: Registry,
+    store: Store,
+    *,
+    version: str,
+    decision: Decision,
+    decision_uri: str,
+    who: str,
+    lock_folder: Path,
 ) -> LedgerEntry:
     """Mark a challenger as rejected, by its decision, and keep it. Raises GateError for the champion."""
     with _locked(registry, store, lock_folder) as seen:

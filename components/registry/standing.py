@@ -56,7 +56,10 @@ def settle(registry: Registry, entries: History) -> tuple[str, ...]:
     versions = {version.version: version for version in registry.versions()}
     wanted = standing(entries, versions)
     changes = []
-    for alias, version in wanted.aliases.items():  # `previous` before `champion`, so that a rollback always has its target
+    for (
+        alias,
+        version,
+    ) in wanted.aliases.items():  # `previous` before `champion`, so that a rollback always has its target
         holder = next((v.version for v in versions.values() if alias in v.aliases), None)
         if holder == version:
             continue

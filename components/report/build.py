@@ -8,6 +8,7 @@ import jinja2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from markupsafe import Markup
 
 from components.balancing.records import Sample, Selection
 from components.dataset import Dataset
@@ -72,7 +73,9 @@ def write_report(record: RunRecord, path: Path) -> None:
     after = np.bincount(record.dataset.labels[record.sample.train], minlength=len(CLASSES))
     attentive = next((run for run in record.runs if run.summary.has_rollout), None)
     page = environment.get_template("report.html").render(
-        **{name: getattr(record, name) for name in ("title", "verdict", "written", "dataset", "validation", "champion")},
+        **{
+            name: getattr(record, name) for name in ("title", "verdict", "written", "dataset", "validation", "champion")
+        },
         sections=SECTIONS,
         runs=record.runs,
         best=record.runs[0],
@@ -83,7 +86,7 @@ def write_report(record: RunRecord, path: Path) -> None:
         leaked=list(record.validation.leaked.items()),
         balance=list(zip(CLASSES, before.tolist(), after.tolist(), strict=True)),
         most=max(int(before.max()), int(after.max())),
-        curves=jinja2.filters.Markup(pictures.curves({run.name: run.epochs for run in record.runs})),
+        curves=Markup(pictures.curves({run.name: run.epochs for run in record.runs})),
         maps=_maps(record.dataset, attentive) if attentive else [],
         map_model=attentive.name if attentive else "",
         pct=lambda share: f"{100 * share:.1f} %",

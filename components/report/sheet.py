@@ -29,7 +29,9 @@ def contact_sheet(
     font = ImageFont.load_default(10)
     for k, image in enumerate(images):
         left, top = GAP + k % columns * step_x, GAP + k // columns * step_y
-        sheet.paste(Image.fromarray(image).resize((width * scale, height * scale), Image.Resampling.BICUBIC), (left, top))
+        sheet.paste(
+            Image.fromarray(image).resize((width * scale, height * scale), Image.Resampling.BICUBIC), (left, top)
+        )
         if captions:
             pen.text((left + 1, top + height * scale), captions[k], fill=INK, font=font)
     return sheet

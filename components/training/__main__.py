@@ -16,7 +16,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Run folder; a run found there is resumed.")],
     preset: Annotated[str, typer.Option(help="Name of a preset.")] = "quick",
     recipe: Annotated[Path | None, typer.Option(help="A recipe.json, in place of the preset's.")] = None,
-    sample: Annotated[Path | None, typer.Option(help="A balanced sample (sample.npz); made from the recipe if absent.")] = None,
+    sample: Annotated[
+        Path | None, typer.Option(help="A balanced sample (sample.npz); made from the recipe if absent.")
+    ] = None,
     assignments: Annotated[list[str] | None, typer.Option("--set", help="Recipe override, key=value.")] = None,
     tiny: Annotated[bool, typer.Option(help="Shrink the recipe to seconds.")] = False,
 ) -> None:

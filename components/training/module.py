@@ -63,7 +63,11 @@ class TrainingModule(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
-        self.ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True) if recipe.ema else None
+        self.ema = (
+            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+            if recipe.ema
+            else None
+        )
         self.register_buffer("images", torch.from_numpy(np.array(images)), persistent=False)
         self.register_buffer("class_weights", torch.from_numpy(class_weights), persistent=False)
 

@@ -13,7 +13,6 @@ from components.errors import RecipeError
 from components.training import presets
 from components.training.records import Recipe
 
-
 T = TypeVar("T")
 
 
@@ -59,7 +58,9 @@ def _assign(root: Recipe, node: T, path: list[str], key: str, value: str) -> T:
     names = {f.name for f in dataclasses.fields(cast(Any, node))}
     if path[0] not in names or (len(path) > 1) != dataclasses.is_dataclass(hints[path[0]]):
         near = difflib.get_close_matches(key, keys(root), 3, 0.3)
-        raise RecipeError(f"no recipe key {key!r}. Did you mean {', '.join(near) or 'one of ' + ', '.join(keys(root))}?")
+        raise RecipeError(
+            f"no recipe key {key!r}. Did you mean {', '.join(near) or 'one of ' + ', '.join(keys(root))}?"
+        )
     child = getattr(node, path[0])
     new = _assign(root, child, path[1:], key, value) if len(path) > 1 else _parse(hints[path[0]], key, value)
     return cast(T, dataclasses.replace(cast(Any, node), **{path[0]: new}))

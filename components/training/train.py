@@ -60,7 +60,9 @@ def train(job: Job, say: Callable[[str], None] = print) -> RunSummary:
     dataset = open_dataset(job.data)
     sample = _sample(job, dataset)
     device = choose_device(job.recipe.precision)
-    say(f"{job.preset}: {len(sample.train)} images, {len(sample.validation)} for validation; {device.name}; {device.reason}")
+    say(
+        f"{job.preset}: {len(sample.train)} images, {len(sample.validation)} for validation; {device.name}; {device.reason}"
+    )
     (job.out / ENVIRONMENT).write_text(json.dumps(_environment(device), indent=2, sort_keys=True))
     set_seed(job.recipe.seed)
     model = build_model(job.recipe.model).to(memory_format=torch.channels_last)  # convolutions run 1.1 times faster
@@ -110,7 +112,13 @@ def last_checkpoint(folder: Path, say: Callable[[str], None]) -> str | None:
 
 
 def _finish(
-    job: Job, trainer: FerTrainer, module: TrainingModule, sample: Sample, dataset: Dataset, device: Device, seconds: float
+    job: Job,
+    trainer: FerTrainer,
+    module: TrainingModule,
+    sample: Sample,
+    dataset: Dataset,
+    device: Device,
+    seconds: float,
 ) -> RunSummary:
     """Temperature, weights, ONNX graph; the summary last, since it marks the run as complete."""
     model = module.kept().cpu().float().eval()
@@ -152,7 +160,9 @@ def _finish(
     return summary
 
 
-def _logits(model: FaceModel, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _logits(
+    model: FaceModel, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """float32 [V, 7], in batches."""
     with torch.inference_mode():
         batches = [model(torch.from_numpy(images[i : i + 256])) for i in range(0, len(images), 256)]

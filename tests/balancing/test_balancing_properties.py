@@ -15,6 +15,8 @@ from components.dataset import Dataset, DatasetInfo, Origin, count
 from components.errors import RecipeError
 from components.labels import SPLITS, TRAINING
 
+FEW = settings(max_examples=50, deadline=None)  # a busy core may take a second for one example
+
 ROW = st.tuples(st.sampled_from([TRAINING, TRAINING, TRAINING, *SPLITS]), st.integers(0, 6), st.integers(0, 60))
 """Split, label and exact group; near-duplicate groups hold two or three exact ones."""
 
@@ -60,6 +62,7 @@ def samples(draw: st.DrawFn) -> tuple[Dataset, DataRecipe, BalanceRecipe, Select
     return dataset, data, balance, *outcome
 
 
+@FEW
 @given(samples())
 def test_only_training_rows_are_learned_from(
     drawn: tuple[Dataset, DataRecipe, BalanceRecipe, Selection, Sample],
@@ -70,6 +73,7 @@ def test_only_training_rows_are_learned_from(
         assert set(dataset.manifest["split"].iloc[rows]) == {TRAINING}
 
 
+@FEW
 @given(samples())
 def test_no_near_duplicates_straddle_training_and_validation(
     drawn: tuple[Dataset, DataRecipe, BalanceRecipe, Selection, Sample],
@@ -80,6 +84,7 @@ def test_no_near_duplicates_straddle_training_and_validation(
     assert not set(near[sample.train]) & set(near[sample.validation])
 
 
+@FEW
 @given(samples())
 def test_no_twin_of_a_test_image_stays(drawn: tuple[Dataset, DataRecipe, BalanceRecipe, Selection, Sample]) -> None:
     dataset, data, _, _, sample = drawn
@@ -93,6 +98,7 @@ def test_no_twin_of_a_test_image_stays(drawn: tuple[Dataset, DataRecipe, Balance
         assert not (used["near_group"].isin(tests["near_group"]) & ~exact).any()
 
 
+@FEW
 @given(samples())
 def test_selection_divides_the_training_split(
     drawn: tuple[Dataset, DataRecipe, BalanceRecipe, Selection, Sample],
@@ -108,6 +114,7 @@ def test_selection_divides_the_training_split(
         assert (kept.size() == 1).all()
 
 
+@FEW
 @given(samples())
 def test_factors_hold_and_copies_of_disgust_are_flagged(
     drawn: tuple[Dataset, DataRecipe, BalanceRecipe, Selection, Sample],
@@ -128,6 +135,7 @@ def test_factors_hold_and_copies_of_disgust_are_flagged(
     assert sample.augmented.sum() == copies
 
 
+@FEW
 @given(samples())
 def test_weights_even_out_the_classes(drawn: tuple[Dataset, DataRecipe, BalanceRecipe, Selection, Sample]) -> None:
     dataset, _, balance, selection, sample = drawn
@@ -141,7 +149,7 @@ def test_weights_even_out_the_classes(drawn: tuple[Dataset, DataRecipe, BalanceR
         assert drawn_weight == pytest.approx(np.full(len(present), drawn_weight[0]))
 
 
-@settings(max_examples=25)
+@FEW
 @given(st.lists(ROW, min_size=60, max_size=100), BALANCE, st.integers(0, 2**31))
 def test_equal_seeds_give_equal_samples(rows: list[tuple[str, int, int]], balance: BalanceRecipe, seed: int) -> None:
     dataset, data = in_memory(rows), DataRecipe(leaked="keep", near_leaked="keep", conflicts="keep")

@@ -98,7 +98,9 @@ def test_a_sure_flip_mirrors_every_image() -> None:
 @settings(deadline=None, max_examples=10)
 def test_each_augmentation_alone_changes_images_and_stays_in_range(field: str, share: float) -> None:
     x = images(64)
-    changed = augment(x, only(**{field: share * 20 if field == "rotation" else share}), torch.zeros(64, dtype=torch.bool))
+    changed = augment(
+        x, only(**{field: share * 20 if field == "rotation" else share}), torch.zeros(64, dtype=torch.bool)
+    )
     assert changed.shape == x.shape
     assert float(changed.min()) >= -1e-3
     assert float(changed.max()) <= 255 + 1e-3

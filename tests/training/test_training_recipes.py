@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import RecipeError
-from components.training.records import AugmentRecipe, OptimizerRecipe, Recipe
 from components.training.recipes import from_json, keys, load_preset, override, preset_module, preset_names, tiny
+from components.training.records import AugmentRecipe, OptimizerRecipe, Recipe
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -22,7 +22,17 @@ FORBIDDEN = ("prefect", "mlflow", "pydantic", "minio", "great_expectations", "ev
 
 
 def command(dataset: Dataset, out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "components.training", "--data", str(dataset.root), "--out", str(out), "--tiny", *more]
+    return [
+        sys.executable,
+        "-m",
+        "components.training",
+        "--data",
+        str(dataset.root),
+        "--out",
+        str(out),
+        "--tiny",
+        *more,
+    ]
 
 
 @pytest.fixture(scope="module")

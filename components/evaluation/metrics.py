@@ -1,0 +1,44 @@
+"""Figures of probabilities against labels, by scikit-learn where it has them."""
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+
+from components.evaluation.bootstrap import accuracy_of, intervals, macro_f1_of
+from components.evaluation.records import ClassFigures, Figures
+from components.labels import CLASSES
+
+Floats = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.int64]
+ALL = list(range(len(CLASSES)))
+
+
+def confusion(labels: Labels, answers: Labels) -> npt.NDArray[np.int64]:
+    """int64 [7, 7], true class by predicted class."""
+    return confusion_matrix(labels, answers, labels=ALL).astype(np.int64)
+
+
+def figures(probabilities: Floats, labels: Labels, seed: int = 0) -> Figures:
+    """All figures with bootstrap intervals. probabilities: [N, 7] calibrated; labels: [N], N >= 1."""
+    answers = probabilities.argmax(1).astype(np.int64)
+    table = confusion(labels, answers)
+    accuracy, macro = intervals(labels, answers, seed)
+    true = np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)
+    return Figures(
+        n=len(labels),
+        accuracy=float(accuracy_of(table)),
+        accuracy_interval=accuracy,
+        macro_f1=float(macro_f1_of(table)),
+        macro_f1_interval=macro,
+        weighted_f1=float(f1_score(labels, answers, average="weighted", labels=ALL, zero_division=0)),
+        nll=float(-np.log(true).mean()),
+    )
+
+
+def by_class(labels: Labels, answers: Labels) -> tuple[ClassFigures, ...]:
+    """Precision, recall, F1 and support of every class, 0 where undefined."""
+    columns = precision_recall_fscore_support(labels, answers, labels=ALL, zero_division=0)
+    return tuple(
+        ClassFigures(name, float(p), float(r), float(f), int(n))
+        for name, p, r, f, n in zip(CLASSES, *columns, strict=True)
+    )

@@ -1,0 +1,7 @@
+"""Decide by rules kept as data whether a challenger may replace the champion."""
+
+from components.gate.decide import EvaluatedModel, decide
+from components.gate.policy import GatePolicy, load_policy
+from components.gate.records import Candidate, Decision, RuleVerdict
+
+__all__ = ["Candidate", "Decision", "EvaluatedModel", "GatePolicy", "RuleVerdict", "decide", "load_policy"]

@@ -1,0 +1,81 @@
+"""The gate's decision: an artifact that promotion takes as its only input."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from components.errors import GateError
+
+SCHEMA_VERSION = 1
+Verdict = Literal["promote", "reject"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that was judged, by its files."""
+
+    name: str
+    model_sha256: str
+    """sha256 of model.onnx."""
+    version: str | None
+    """Registered version, where it had one."""
+    evaluation_sha256: str
+    """sha256 of evaluation.json."""
+
+
+@dataclass(frozen=True)
+class RuleVerdict:
+    """One rule held against one figure."""
+
+    rule: str
+    figure: float
+    threshold: float
+    passed: bool
+    detail: str
+    """One sentence in words."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Challenger against champion on the same frozen test images."""
+
+    decided_at: str
+    """ISO 8601, UTC."""
+    verdict: Verdict
+    challenger: Candidate
+    champion: Candidate | None
+    """None for the first model: absolute rules alone."""
+    dataset_fingerprint: str
+    split: str
+    test_digest: str
+    n: int
+    policy: Mapping[str, Any]
+    """The policy in force, as recorded."""
+    rules: tuple[RuleVerdict, ...]
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the JSON form."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Decision":
+        """Parse a decision; raises GateError on a version this code does not know or a verdict its rules do not bear."""
+        raw: dict[str, Any] = json.loads(text)
+        if raw.get("schema_version") != SCHEMA_VERSION:
+            raise GateError(
+                f"decision has schema_version {raw.get('schema_version')!r}; this ferline reads {SCHEMA_VERSION}."
+            )
+        raw["challenger"] = Candidate(**raw["challenger"])
+        raw["champion"] = Candidate(**raw["champion"]) if raw["champion"] else None
+        raw["rules"] = tuple(RuleVerdict(**rule) for rule in raw["rules"])
+        decision = cls(**raw)
+        if (decision.verdict == "promote") != all(rule.passed for rule in decision.rules):
+            raise GateError(f"decision says {decision.verdict!r}, but its rules say otherwise; run the gate again.")
+        return decision

@@ -1,0 +1,46 @@
+"""A model by reference: a run folder of the store, or a version of the registry."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from components.dataset import file_sha256
+from components.evaluation.records import Evaluation
+from components.gate import EvaluatedModel
+from components.training.records import RunSummary
+from flows.context import fetch, registry
+
+VERSION = "models:/"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """Where a model's graph lies on this machine."""
+
+    onnx: Path
+    temperature: float
+
+
+def model_folder(uri: str) -> ModelFolder:
+    """`models:/7` or `models:/champion` from the registry, anything else a training run folder."""
+    if uri.startswith(VERSION):
+        folder = registry().download(uri.removeprefix(VERSION))
+        package = json.loads((folder / "extra_files" / "package.json").read_text())
+        return ModelFolder(folder / "model.onnx", package["temperature"])
+    run = Path(uri) if (Path(uri) / "summary.json").is_file() else fetch(uri)
+    summary = RunSummary.from_json((run / "summary.json").read_text())
+    return ModelFolder(run / "model.onnx", summary.temperature)
+
+
+def evaluated(name: str, model_uri: str, evaluation_uri: str, version: str | None) -> EvaluatedModel:
+    """A model and its figures, as the gate takes them."""
+    folder = fetch(evaluation_uri)
+    return EvaluatedModel(
+        name=name,
+        version=version,
+        model_sha256=file_sha256(model_folder(model_uri).onnx),
+        evaluation=Evaluation.from_json((folder / "evaluation.json").read_text()),
+        predictions=pd.read_parquet(folder / "predictions.parquet"),
+    )

@@ -1,0 +1,104 @@
+"""`ferline models ...`"""
+
+import getpass
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from flows.console import console, emit, quiet_stdout
+
+models_app = typer.Typer(help="The registry: versions, aliases, promotion, history.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
+Version = Annotated[str, typer.Argument(help="Number or alias of a version, such as 3 or champion.")]
+
+
+@models_app.command("list", epilog="Example: ferline models list --json")
+def list_versions(as_json: Json = False) -> None:
+    """Registered versions, newest first."""
+    from flows.context import registry
+
+    with quiet_stdout(as_json):
+        versions = registry().versions()
+    if as_json:
+        emit([{"name": v.name, "version": v.version, "aliases": list(v.aliases), "metrics": dict(v.metrics),
+               "status": v.status, "created_at": v.created_at} for v in versions])  # fmt: skip
+        return
+    table = Table("version", "aliases", "status", "preset", "macro-F1", "accuracy", "made")
+    for v in versions:
+        figures = (f"{100 * v.metrics[name]:.1f} %" if name in v.metrics else "" for name in ("macro_f1", "accuracy"))
+        preset = v.tags.get("ferline.preset", "")
+        table.add_row(v.version, ", ".join(v.aliases), v.status, preset, *figures, v.created_at[:16])
+    console.print(table if versions else "nothing is registered yet: `ferline run train-pipeline` trains and registers")
+
+
+@models_app.command(epilog="Example: ferline models show champion")
+def show(version: Version, as_json: Json = False) -> None:
+    """One version with its metrics, tags and model card."""
+    from flows.context import registry
+
+    with quiet_stdout(as_json):
+        models = registry()
+        found = models.get(version)
+        folder = models.download(found.version)
+        card = (folder / "extra_files" / "model_card.md").read_text()
+    if as_json:
+        emit({"name": found.name, "version": found.version, "aliases": list(found.aliases), "status": found.status,
+              "metrics": dict(found.metrics), "tags": dict(found.tags), "model_sha256": found.model_sha256,
+              "folder": str(folder), "card": card})  # fmt: skip
+        return
+    console.print(
+        f"[bold]{found.name} {found.version}[/bold] {' '.join('@' + a for a in found.aliases)} {found.status}"
+    )
+    console.print(f"{folder}\n", highlight=False, soft_wrap=True)
+    console.print(card, markup=False, highlight=False)
+
+
+@models_app.command(epilog="Example: ferline models promote 3, or: ferline models promote 3 --force --reason 'hotfix'")
+def promote(
+    version: Version = "challenger",
+    force: Annotated[bool, typer.Option("--force", help="Without a passing decision; needs a reason.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a version champion, by its passing decision or by force."""
+    from flows.promote import promote_by_decision
+
+    with quiet_stdout(as_json):
+        now = promote_by_decision(version, force, reason, getpass.getuser())
+    emit({"champion": now}) if as_json else console.print(f"champion is version {now}", highlight=False)
+
+
+@models_app.command(epilog="Example: ferline models rollback --reason 'complaints since Monday'")
+def rollback(
+    to: Annotated[str | None, typer.Option(help="Version that was champion once; `previous` by default.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Give the champion's place back, once its target has been seen to load and answer."""
+    from components.registry import rollback as roll_back
+    from flows.context import promotion_lock, registry, store
+
+    with quiet_stdout(as_json):
+        entry = roll_back(
+            registry(), store(), who=getpass.getuser(), lock_folder=promotion_lock(), to=to, reason=reason
+        )
+    emit({"champion": entry.to_version}) if as_json else console.print(f"champion is version {entry.to_version}")
+
+
+@models_app.command(epilog="Example: ferline models history")
+def history(as_json: Json = False) -> None:
+    """Who changed what, when and why: the ledger, oldest first."""
+    from components.registry import history as read_history
+    from flows.context import registry, store
+
+    with quiet_stdout(as_json):
+        entries = read_history(store(), registry().model_name)
+    if as_json:
+        emit([vars(entry) for entry in entries])
+        return
+    table = Table("#", "at", "who", "action", "from", "to", "reason")
+    for e in entries:
+        action = f"{e.action} (forced)" if e.forced else e.action
+        table.add_row(str(e.number), e.at[:19], e.who, action, e.from_version or "", e.to_version, e.reason)
+    console.print(table if entries else "the ledger is empty")

@@ -1,0 +1,149 @@
+"""train-pipeline: from raw files to a promoted champion, one line a stage."""
+
+from dataclasses import dataclass, replace
+
+from prefect import flow, get_run_logger
+from prefect.futures import PrefectFuture
+from prefect.states import Completed, State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from components.dataset import file_sha256
+from components.gate import Decision
+from components.registry import reconcile
+from components.registry.records import ModelVersion
+from components.training.recipes import load_preset, override
+from components.training.recipes import tiny as shrink
+from components.training.records import Recipe
+from flows.candidates import model_folder
+from flows.context import code_version, promotion_lock, registry, source_stamp, store
+from flows.outcome import CandidateOutcome, Outcome, Verdict
+from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
+from flows.report import report_task
+from flows.summary import read_evaluation
+from flows.tasks import (
+    accept,
+    accepted_before,
+    balance_task,
+    evaluate_task,
+    gate_task,
+    ingest_task,
+    policy_text,
+    promote_task,
+    register_task,
+    reject_task,
+    reuse,
+    train_task,
+    validate_task,
+)
+
+FRAME = ("components/dataset.py", "components/labels.py")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of the best candidate."""
+
+    verdict: Verdict
+    decision_uri: str
+    champion: str
+
+
+@flow(name="train-pipeline", task_runner=ThreadPoolTaskRunner(max_workers=4))  # type: ignore[arg-type]
+def train_pipeline(
+    data: DataParameters = DataParameters(),
+    training: TrainingParameters = TrainingParameters(),
+    promotion: PromotionParameters = PromotionParameters(),
+) -> State[Outcome]:
+    """Ingest, validate, balance, train, evaluate, gate, promote, report."""
+    recipes = {preset: _recipe(preset, training) for preset in training.presets}
+    dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
+    validation = _validate(dataset)
+    runs = _train(recipes, dataset, training.side_by_side)
+    candidates = _evaluate(runs, dataset)
+    judgement = _judge(candidates[0], dataset, promotion)
+    outcome = Outcome(
+        judgement.verdict, dataset, validation, candidates, judgement.decision_uri, judgement.champion, report=""
+    )
+    report = reuse(report_task, outcome, code_version("components/report", "flows/report.py"))
+    outcome = replace(outcome, report=report)
+    get_run_logger().info("%s; champion is version %s", outcome.verdict, outcome.champion or "none")
+    return Completed(name=outcome.verdict, message=f"champion is version {outcome.champion or 'none'}", data=outcome)
+
+
+def _recipe(preset: str, training: TrainingParameters) -> Recipe:
+    recipe = load_preset(preset)
+    return override(shrink(recipe) if training.tiny else recipe, training.overrides)
+
+
+def _validate(dataset: str) -> str:
+    code = code_version(*FRAME, "components/validation")
+    uri = reuse(validate_task, dataset, policy_text("validation.yaml"), accepted_before(dataset), code)
+    accept(dataset)
+    return uri
+
+
+def _train(recipes: dict[str, Recipe], dataset: str, side_by_side: bool) -> dict[str, str]:
+    """Preset -> URI of its run folder."""
+    code = code_version(*FRAME, "components/balancing")
+    samples = {preset: reuse(balance_task, dataset, recipe, code) for preset, recipe in recipes.items()}
+    code = training_code()
+    calls = {preset: (preset, recipe, dataset, samples[preset], code) for preset, recipe in recipes.items()}
+    if side_by_side:
+        futures: dict[str, PrefectFuture[str]] = {preset: train_task.submit(*call) for preset, call in calls.items()}
+        for future in futures.values():
+            future.wait()
+    return {preset: reuse(train_task, *call) for preset, call in calls.items()}
+
+
+def training_code() -> str:
+    """Digest of what decides a training's outcome, presets apart: their recipes are inputs."""
+    return code_version(
+        *FRAME,
+        "components/models",
+        *(f"components/training/{n}.py" for n in ("augment", "loop", "losses", "module", "schedule", "train")),
+    )
+
+
+def _evaluate(runs: dict[str, str], dataset: str) -> tuple[CandidateOutcome, ...]:
+    """Best macro-F1 on PublicTest first."""
+    candidates = [
+        CandidateOutcome(preset, run, reuse(evaluate_task, preset, run, dataset, evaluation_code()))
+        for preset, run in runs.items()
+    ]
+    return tuple(sorted(candidates, key=lambda c: read_evaluation(c.evaluation_uri).figures.macro_f1, reverse=True))
+
+
+def evaluation_code() -> str:
+    """Digest of what decides an evaluation's outcome."""
+    return code_version(*FRAME, "components/evaluation")
+
+
+def _judge(best: CandidateOutcome, dataset: str, promotion: PromotionParameters) -> Judgement:
+    """The gate, and what follows from it; nothing where the best model is the champion already."""
+    champion = reconcile(registry(), store(), lock_folder=promotion_lock())
+    if champion and champion.model_sha256 == file_sha256(model_folder(best.run_uri).onnx):
+        return Judgement("Unchanged", champion.tags.get("ferline.decision", ""), champion.version)
+    decision = gate_task(best.name, best.run_uri, best.evaluation_uri, *_opponent(champion, dataset))
+    version = register_task(best.run_uri, best.evaluation_uri, dataset, decision)
+    return _carry_out(version, decision, champion, promotion)
+
+
+def _opponent(champion: ModelVersion | None, dataset: str) -> tuple[str | None, str | None]:
+    """The champion's version and its figures on this run's test images."""
+    if champion is None:
+        return None, None
+    uri = reuse(evaluate_task, "champion", f"models:/{champion.version}", dataset, evaluation_code())
+    return champion.version, uri
+
+
+def _carry_out(
+    version: str, decision_uri: str, champion: ModelVersion | None, promotion: PromotionParameters
+) -> Judgement:
+    decision = Decision.from_json(store().read_bytes(decision_uri).decode())
+    held = champion.version if champion else ""
+    if decision.verdict == "reject":
+        reject_task(version, decision_uri)
+        return Judgement("Rejected", decision_uri, held)
+    if not promotion.promote:
+        return Judgement("Waiting", decision_uri, held)
+    return Judgement("Promoted", decision_uri, promote_task(version, decision_uri))

@@ -1,0 +1,167 @@
+"""Promotion, rejection, rollback: by a decision, by force, refused, and by two processes at once."""
+
+import dataclasses
+import multiprocessing
+
+import pytest
+
+from components.errors import GateError, ModelNotFound, RegistryError
+from components.registry import Registry, history, reject
+
+
+def test_the_first_model_becomes_champion_by_its_decision(desk):
+    entry = desk.promote("1", desk.decide("1", None))
+    assert (entry.action, entry.from_version, entry.to_version, entry.forced) == ("promote", None, "1", False)
+    assert desk.aliases() == {"champion": "1", "challenger": "4"}
+    assert desk.registry.get("1").tags["ferline.decision"] == "decisions/1.json"
+
+
+def test_the_old_champion_becomes_previous(desk):
+    desk.promote("1", desk.decide("1", None))
+    desk.promote("2", desk.decide("2", "1"))
+    assert desk.aliases() == {"champion": "2", "previous": "1", "challenger": "4"}
+    assert desk.statuses() == {"1": "retired", "2": "champion", "3": "registered", "4": "registered"}
+    assert [e.from_version for e in history(desk.store, "faces") if e.moves_champion] == [None, "1"]
+
+
+def test_promoting_the_champion_again_changes_nothing(desk):
+    first = desk.promote("1", desk.decide("1", None))
+    assert desk.promote("1", desk.decide("1", None)) == first
+    assert desk.actions() == [("promote", "1")]
+
+
+def test_a_decision_against_another_champion_is_stale(desk):
+    stale = desk.decide("2", None)
+    desk.promote("1", desk.decide("1", None))
+    with pytest.raises(GateError, match=r"champion has changed .* was none, now version 1 is\. Run the gate again"):
+        desk.promote("2", stale)
+    assert desk.aliases()["champion"] == "1"
+
+
+def test_a_decision_about_another_model_is_refused(desk):
+    with pytest.raises(GateError, match="the decision is about model"):
+        desk.promote("2", desk.decide("1", None))
+    assert desk.actions() == []
+
+
+def test_a_failing_decision_is_refused_and_names_its_rules(desk):
+    with pytest.raises(GateError, match=r"macro_f1_floor \(macro-F1 at least 0\.4\).*--force"):
+        desk.promote("1", desk.decide("1", None, "reject"))
+    assert "champion" not in desk.aliases()
+
+
+def test_without_a_decision_only_force_with_a_reason_promotes(desk):
+    with pytest.raises(GateError, match="no decision"):
+        desk.promote("1", None)
+    with pytest.raises(GateError, match="needs a reason"):
+        desk.force("1", "")
+    entry = desk.force("1", "demo on Friday")
+    assert (entry.forced, entry.reason, entry.decision_uri) == (True, "demo on Friday", None)
+    assert history(desk.store, "faces")[-1] == entry
+
+
+def test_a_broken_model_leaves_the_champion_untouched_even_by_force(desk):
+    desk.promote("1", desk.decide("1", None))
+    before = desk.aliases(), desk.actions(), desk.statuses()
+    with pytest.raises(RegistryError, match="differs from its stored examples"):
+        desk.promote("3", desk.decide("3", "1"))
+    with pytest.raises(RegistryError, match="differs from its stored examples"):
+        desk.force("3", "I know better")
+    assert (desk.aliases(), desk.actions(), desk.statuses()) == before
+
+
+def test_a_rejected_challenger_is_marked_and_kept(desk):
+    decision = desk.decide("4", None, "reject")
+    again = [
+        reject(desk.registry, desk.store, version="4", decision=decision, decision_uri="decisions/4.json", who="tests",
+               lock_folder=desk.locks)
+        for _ in range(2)
+    ]  # fmt: skip
+    assert again[0] == again[1]
+    assert again[0].reason == "failed: macro_f1_floor (macro-F1 at least 0.4)"
+    assert desk.statuses()["4"] == "rejected"
+    assert "challenger" not in desk.aliases()
+    assert desk.registry.download("4").is_dir()
+
+
+def test_rollback_gives_the_place_back_and_is_recorded(desk):
+    desk.promote("1", desk.decide("1", None))
+    desk.promote("2", desk.decide("2", "1"))
+    entry = desk.rollback()
+    assert (entry.action, entry.from_version, entry.to_version, entry.reason) == (
+        "rollback", "2", "1", "worse in service",
+    )  # fmt: skip
+    assert desk.aliases() == {"champion": "1", "previous": "2", "challenger": "4"}
+    assert desk.statuses() == {"1": "champion", "2": "rolled-back", "3": "registered", "4": "registered"}
+
+
+def test_a_second_rollback_does_not_bring_back_what_was_rolled_back_unless_named(desk):
+    desk.promote("1", desk.decide("1", None))
+    desk.promote("2", desk.decide("2", "1"))
+    desk.rollback()
+    with pytest.raises(GateError, match=r"`previous` is version 2, which tests rolled back .* --to VERSION"):
+        desk.rollback()
+    assert desk.rollback("2").to_version == "2"
+
+
+def test_rollback_goes_only_to_what_was_champion(desk):
+    with pytest.raises(ModelNotFound, match="champion"):
+        desk.rollback()
+    desk.promote("1", desk.decide("1", None))
+    with pytest.raises(ModelNotFound, match="previous"):
+        desk.rollback()
+    with pytest.raises(GateError, match="never was champion"):
+        desk.rollback("2")
+    with pytest.raises(GateError, match="is champion already"):
+        desk.rollback("1")
+
+
+@pytest.mark.parametrize("damage", ["lost", "changed", "garbage"])
+def test_rollback_to_a_broken_target_is_refused(empty_desk, package, damage):
+    desk = empty_desk
+    for seed in (1, 2):
+        version = desk.register(package(seed)).version
+        desk.promote(version, desk.decide(version, desk.aliases().get("champion")))
+    model = desk.registry.download("1") / "model.onnx"
+    if damage == "lost":
+        model.unlink()
+    elif damage == "garbage":
+        model.write_bytes(b"no graph")
+    else:
+        model.write_bytes(model.read_bytes() + b"\x00\x00")
+    with pytest.raises(RegistryError):
+        desk.rollback()
+    assert desk.aliases() == {"champion": "2", "previous": "1"}
+    assert desk.actions()[-1] == ("promote", "2")
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_of_two_promotions_at_once_exactly_one_wins(desk, machines):
+    decisions = {"2": desk.decide("2", None), "4": desk.decide("4", None)}
+    fork = multiprocessing.get_context("fork")
+    start, results = fork.Barrier(2), fork.Queue()
+
+    def race(version: str) -> None:
+        root = desk.root / (version if machines == 2 else "")
+        own = dataclasses.replace(desk, root=root, registry=_reopened(desk.registry))
+        start.wait()
+        try:
+            results.put((version, own.promote(version, decisions[version]).number))
+        except GateError as error:
+            results.put((version, str(error)))
+
+    racers = [fork.Process(target=race, args=(version,)) for version in decisions]
+    for racer in racers:
+        racer.start()
+    outcome = dict(results.get(timeout=60) for _ in racers)
+    for racer in racers:
+        racer.join()
+    winners = [version for version, said in outcome.items() if isinstance(said, int)]
+    assert len(winners) == 1, outcome
+    assert "Run the gate again" in outcome[({"2", "4"} - set(winners)).pop()]
+    assert desk.actions() == [("promote", winners[0])]
+    assert desk.aliases()["champion"] == winners[0]
+
+
+def _reopened(registry: Registry) -> Registry:
+    return Registry(registry.tracking_uri, registry.artifact_root, registry.model_name)

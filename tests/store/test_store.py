@@ -1,0 +1,158 @@
+"""Both homes of the store, the S3 one against a real server over HTTP."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.errors import StoreError, StoreNotFound, StoreUnreachable
+from components.store import INDEX, LocalStore, S3Store, Store, open_store
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "local":
+        return LocalStore(tmp_path / "store")
+    found: Store = request.getfixturevalue("s3")
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    source = tmp_path / "source"
+    (source / "deep").mkdir(parents=True)
+    (source / "a.txt").write_text("first")
+    (source / "deep" / "b.bin").write_bytes(bytes(range(256)) * 1000)
+    return source
+
+
+def test_a_folder_comes_back_as_it_went_in(store: Store, folder: Path, tmp_path: Path) -> None:
+    uri = store.put_folder(folder, "datasets/one")
+    back = store.fetch(uri, tmp_path / "cache")
+    assert (back / "a.txt").read_text() == "first"
+    assert (back / "deep" / "b.bin").read_bytes() == (folder / "deep" / "b.bin").read_bytes()
+    assert store.exists(uri)
+    assert store.exists("datasets/one")
+
+
+def test_a_complete_version_is_kept(store: Store, folder: Path, tmp_path: Path) -> None:
+    uri = store.put_folder(folder, "datasets/one")
+    (folder / "a.txt").write_text("second")
+    assert store.put_folder(folder, "datasets/one") == uri
+    assert (store.fetch(uri, tmp_path / "cache") / "a.txt").read_text() == "first"
+
+
+def test_a_folder_without_its_index_is_not_there(store: Store, folder: Path, tmp_path: Path) -> None:
+    uri = store.put_folder(folder, "datasets/one")
+    store.delete(f"datasets/one/{INDEX}")
+    assert not store.exists(uri)
+    with pytest.raises(StoreNotFound):
+        store.fetch(uri, tmp_path / "cache")
+    store.put_folder(folder, "datasets/one")
+    assert store.exists(uri)
+
+
+def test_a_damaged_file_is_refused(store: Store, folder: Path, tmp_path: Path) -> None:
+    uri = store.put_folder(folder, "datasets/one")
+    store.put_bytes("datasets/one/a.txt", b"other")
+    with pytest.raises(StoreError, match="damaged"):
+        store.fetch(uri, tmp_path / "cache")
+
+
+def test_a_damaged_local_copy_is_fetched_again(s3: S3Store, folder: Path, tmp_path: Path) -> None:
+    uri = s3.put_folder(folder, "datasets/one")
+    copy = s3.fetch(uri, tmp_path / "cache")
+    (copy / "a.txt").write_text("broken")
+    assert (s3.fetch(uri, tmp_path / "cache") / "a.txt").read_text() == "first"
+
+
+def test_objects_are_listed_read_and_deleted(store: Store) -> None:
+    for number in (2, 1, 10):
+        store.put_bytes(f"ledger/m/{number:03}.json", json.dumps(number).encode())
+    assert store.list("ledger/m/") == ["ledger/m/001.json", "ledger/m/002.json", "ledger/m/010.json"]
+    assert store.list("ledger/m/01") == ["ledger/m/010.json"]
+    assert store.read_bytes("ledger/m/002.json") == b"2"
+    store.delete("ledger/m/002.json")
+    assert not store.exists("ledger/m/002.json")
+    store.delete("ledger/m/002.json")
+    with pytest.raises(StoreNotFound):
+        store.read_bytes("ledger/m/002.json")
+
+
+def test_create_takes_a_free_name_once(store: Store) -> None:
+    assert store.create("claim", b"first")
+    assert not store.create("claim", b"second")
+    assert store.read_bytes("claim") == b"first"
+
+
+def test_of_many_local_writers_one_creates(tmp_path: Path) -> None:
+    store, won = LocalStore(tmp_path), []
+    threads = [threading.Thread(target=lambda i=i: won.append(store.create("claim", b"%d" % i))) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(won) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["claim"]
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/x", "a/../../b", ""])
+def test_a_name_outside_the_store_is_refused(name: str, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError):
+        LocalStore(tmp_path / "inner").put_folder(folder, name) if not name.startswith("/") else open_store(
+            "s3://faces/x", endpoint="127.0.0.1:1", access_key="k", secret_key="s"
+        ).put_folder(folder, name)
+
+
+@given(
+    files=st.dictionaries(
+        st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8})?\.[a-z]{1,3}", fullmatch=True), st.binary(max_size=999), max_size=5
+    )
+)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_folder_survives_the_round_trip(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("round")
+    (root / "in").mkdir()
+    for name, data in files.items():
+        path = root / "in" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    store = LocalStore(root / "store")
+    back = store.fetch(store.put_folder(root / "in", "x"), root / "cache")
+    assert {
+        p.relative_to(back).as_posix(): p.read_bytes() for p in back.rglob("*") if p.is_file() and p.name != INDEX
+    } == files
+
+
+def test_a_large_file_goes_up_in_parts(s3: S3Store, tmp_path: Path) -> None:
+    source = tmp_path / "large"
+    source.mkdir()
+    data = bytes(range(251)) * 150_000  # 38 MB, three parts
+    (source / "images.npy").write_bytes(data)
+    uri = s3.put_folder(source, "datasets/large")
+    assert (s3.fetch(uri, tmp_path / "cache") / "images.npy").read_bytes() == data
+
+
+def test_a_wrong_key_is_explained(s3_endpoint: str) -> None:
+    store = S3Store("s3://faces/x", s3_endpoint, "ferline-test", "wrong", "us-east-1")
+    with pytest.raises(StoreUnreachable, match="FERLINE_S3_ACCESS_KEY"):
+        store.put_bytes("a", b"")
+
+
+def test_a_missing_bucket_is_named(s3_endpoint: str) -> None:
+    store = S3Store("s3://nowhere/x", s3_endpoint, "ferline-test", "ferline-test-secret", "us-east-1")
+    with pytest.raises(StoreUnreachable, match="nowhere"):
+        store.put_bytes("a", b"x")
+
+
+def test_an_unreachable_server_is_named() -> None:
+    with pytest.raises(StoreUnreachable, match=r"127\.0\.0\.1:9"):
+        S3Store("s3://faces/x", "127.0.0.1:9", "k", "s", "us-east-1").read_bytes("a")
+
+
+def test_s3_without_credentials_says_which_settings_are_missing() -> None:
+    with pytest.raises(StoreError, match="FERLINE_S3_SECRET_KEY"):
+        open_store("s3://faces/x", endpoint="127.0.0.1:9000")
