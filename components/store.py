@@ -9,6 +9,7 @@ import io
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ from components.errors import StoreError, StoreNotFound, StoreUnreachable
 INDEX = "_index.json"
 PART_SIZE = 16 * 1024 * 1024
 """Files above it go up in parts."""
+ABANDONED_S = 24 * 3600
+"""Age after which a temporary file or folder can only be a killed writer's."""
 
 
 class Store(Protocol):
@@ -96,9 +99,17 @@ def _check(folder: Path, index: dict[str, Entry], uri: str) -> None:
             raise StoreError(f"{uri}: {name} is damaged or missing; delete {uri} and make it again.")
 
 
+def sweep(folder: Path, pattern: str) -> None:
+    """Remove what killed writers left in a folder: entries of that pattern older than a day."""
+    for path in folder.glob(pattern):
+        with suppress(OSError):  # another process may be sweeping
+            if time.time() - path.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def _relative(name: str) -> str:
-    if not name or name.startswith("/") or ".." in Path(name).parts:
-        raise StoreError(f"{name!r} is no name inside a store; use a relative one without '..'.")
+    if not name or name.startswith(("/", "s3://")) or ".." in Path(name).parts:
+        raise StoreError(f"{name!r} is no name inside this store; use a relative one without '..'.")
     return name
 
 
@@ -109,10 +120,11 @@ class LocalStore:
         self.root, self.uri = root, str(root)
 
     def put_folder(self, local: Path, name: str) -> str:
-        target = self._path(name)
-        if not (target / INDEX).is_file():
+        target = self.root / _relative(name)
+        if not self._whole(target):
             shutil.rmtree(target, ignore_errors=True)
             target.parent.mkdir(parents=True, exist_ok=True)
+            sweep(target.parent, ".*.tmp")
             temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
             shutil.copytree(local, temporary)
             (temporary / INDEX).write_bytes(_dump(_index_of(temporary)))
@@ -131,7 +143,7 @@ class LocalStore:
         return path.is_file() or (path / INDEX).is_file()
 
     def put_bytes(self, name: str, data: bytes) -> str:
-        path = self._path(name)
+        path = self.root / _relative(name)
         temporary = self._write_beside(path, data)
         os.replace(temporary, path)
         return str(path)
@@ -143,7 +155,7 @@ class LocalStore:
             raise StoreNotFound(f"no object {uri} in the store {self.uri}.") from error
 
     def create(self, name: str, data: bytes) -> bool:
-        path = self._path(name)
+        path = self.root / _relative(name)
         temporary = self._write_beside(path, data)
         try:
             os.link(temporary, path)  # fails where the name is taken, unlike a rename
@@ -159,7 +171,7 @@ class LocalStore:
         return sorted(name for name in names if name.startswith(prefix) and not name.endswith(".tmp"))
 
     def delete(self, uri: str) -> None:
-        path = self._path(uri)
+        path = self.root / _relative(uri.removeprefix(f"{self.uri}/"))
         if path.is_dir():
             (path / INDEX).unlink(missing_ok=True)
             shutil.rmtree(path)
@@ -167,10 +179,16 @@ class LocalStore:
             path.unlink(missing_ok=True)
 
     def _path(self, uri: str) -> Path:
-        path = Path(uri)
-        if not path.is_absolute():
-            return self.root / _relative(uri)
-        return path
+        """Where to read: a stored folder may be named by its path wherever it lies."""
+        return Path(uri) if Path(uri).is_absolute() else self.root / _relative(uri)
+
+    def _whole(self, folder: Path) -> bool:
+        """Whether a stored folder is there with its hashes right; a damaged one is made again."""
+        try:
+            self.fetch(str(folder), folder)
+        except StoreError:
+            return False
+        return True
 
     def _write_beside(self, path: Path, data: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -221,30 +239,37 @@ class S3Store:
             index = _index_of(local)
             with self._errors(target):
                 for file in index:
-                    self.client.fput_object(
-                        self.bucket, self._key(f"{name}/{file}"), str(local / file), part_size=PART_SIZE
-                    )
+                    key, path = self._key(f"{name}/{file}"), str(local / file)
+                    self.client.fput_object(self.bucket, key, path, part_size=PART_SIZE)
             self.put_bytes(f"{name}/{INDEX}", _dump(index))
         return target
 
     def fetch(self, uri: str, cache: Path) -> Path:
-        digest = hashlib.sha256(f"{self.endpoint} {self._key(uri)}".encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{self.endpoint} {self.bucket} {self._key(uri)}".encode()).hexdigest()[:16]
         folder = cache / digest
         if (folder / INDEX).is_file():
             with suppress(StoreError):  # a damaged copy is fetched again
                 _check(folder, _parse((folder / INDEX).read_bytes()), uri)
                 return folder
             shutil.rmtree(folder)
-        data = self.read_bytes(f"{uri.rstrip('/')}/{INDEX}")
-        index = _parse(data)
+        sweep(cache, ".*.tmp")
         temporary = cache / f".{digest}.{uuid.uuid4().hex}.tmp"
+        try:
+            self._download(uri.rstrip("/"), temporary)
+            _rename_folder(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return folder
+
+    def _download(self, uri: str, folder: Path) -> None:
+        data = self.read_bytes(f"{uri}/{INDEX}")
+        index = _parse(data)
+        folder.mkdir(parents=True)
         with self._errors(uri):
             for file in index:
-                self.client.fget_object(self.bucket, self._key(f"{uri.rstrip('/')}/{file}"), str(temporary / file))
-        _check(temporary, index, uri)
-        (temporary / INDEX).write_bytes(data)
-        _rename_folder(temporary, folder)
-        return folder
+                self.client.fget_object(self.bucket, self._key(f"{uri}/{file}"), str(folder / _relative(file)))
+        _check(folder, index, uri)
+        (folder / INDEX).write_bytes(data)
 
     def exists(self, uri: str) -> bool:
         return self._stat(f"{uri.rstrip('/')}/{INDEX}") or self._stat(uri)
@@ -264,13 +289,14 @@ class S3Store:
                 response.release_conn()
 
     def create(self, name: str, data: bytes) -> bool:
-        """A conditional PUT; a server that ignores If-None-Match still refuses all but exactly simultaneous writers."""
+        """A conditional PUT; on a server that ignores If-None-Match two writers within one round trip both pass."""
         if self._stat(name):
             return False
         with self._errors(name):
-            # minio 7.2 offers no conditional header; a presigned address takes one.
+            # minio 7.2 offers no conditional header; a presigned address takes one. No retries: a second try
+            # would find the name taken by the first.
             address = self.client.presigned_put_object(self.bucket, self._key(name))
-            answer = self.http.request("PUT", address, body=data, headers={"If-None-Match": "*"})
+            answer = self.http.request("PUT", address, body=data, headers={"If-None-Match": "*"}, retries=False)
         if answer.status in (409, 412):
             return False
         if answer.status >= 300:
@@ -279,20 +305,24 @@ class S3Store:
 
     def list(self, prefix: str) -> list[str]:
         with self._errors(prefix):
-            found = list(self.client.list_objects(self.bucket, self._key(prefix), recursive=True))
+            below = f"{self.prefix}/{prefix}" if self.prefix else prefix
+            found = list(self.client.list_objects(self.bucket, below, recursive=True))
         start = len(self.prefix) + 1 if self.prefix else 0
         return sorted((item.object_name or "")[start:] for item in found)
 
     def delete(self, uri: str) -> None:
-        name = uri.removeprefix(self.uri).strip("/")
+        name = self._name(uri)
         below = self.list(f"{name}/")
         with self._errors(uri):
-            for key in sorted(below, key=lambda key: key != f"{name}/{INDEX}") or [name]:  # the index first
-                self.client.remove_object(self.bucket, self._key(key))
+            for each in sorted(below, key=lambda each: each != f"{name}/{INDEX}") or [name]:  # the index first
+                self.client.remove_object(self.bucket, self._key(each))
 
     def _key(self, uri: str) -> str:
-        name = uri.removeprefix(self.uri).strip("/")
+        name = self._name(uri)
         return f"{self.prefix}/{name}" if self.prefix else name
+
+    def _name(self, uri: str) -> str:
+        return _relative(uri.removeprefix(f"{self.uri}/").rstrip("/"))
 
     def _stat(self, uri: str) -> bool:
         try:

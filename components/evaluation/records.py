@@ -11,7 +11,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval, both ends included."""
+    """A bootstrap interval, both ends included; 95 % wherever a record holds one."""
 
     low: float
     high: float
@@ -58,6 +58,7 @@ class BehaviourFigures:
 
     name: str
     kept_share: float
+    """Share of the n images whose class stays as it was."""
     n: int
 
 
@@ -94,20 +95,33 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, text: str) -> "Evaluation":
-        """Parse evaluation.json; raises DataError on a version this code does not know."""
-        raw: dict[str, Any] = json.loads(text)
-        if raw.get("schema_version") != SCHEMA_VERSION:
+        """Parse evaluation.json; raises DataError on a damaged one or a version this code does not know."""
+        try:
+            raw: dict[str, Any] = json.loads(text)
+            version = raw.get("schema_version")
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"evaluation.json is no JSON record: {error}. Evaluate the model again.") from error
+        if version != SCHEMA_VERSION:
             raise DataError(
-                f"evaluation.json has schema_version {raw.get('schema_version')!r}; this ferline reads {SCHEMA_VERSION}. "
+                f"evaluation.json has schema_version {version!r}; this ferline reads {SCHEMA_VERSION}. "
                 "Evaluate the model again."
             )
-        raw["figures"] = _figures(raw["figures"])
-        raw["without_twins"] = _figures(raw["without_twins"]) if raw["without_twins"] else None
-        raw["per_class"] = tuple(ClassFigures(**item) for item in raw["per_class"])
-        raw["confusion"] = tuple(tuple(row) for row in raw["confusion"])
-        raw["slices"] = tuple(SliceFigures(item["name"], _figures(item["figures"])) for item in raw["slices"])
-        raw["behaviour"] = tuple(BehaviourFigures(**item) for item in raw["behaviour"])
-        return cls(**raw)
+        try:
+            return cls._from_raw(raw)
+        except (KeyError, TypeError) as error:
+            raise DataError(f"evaluation.json lacks or adds a field: {error}. Evaluate the model again.") from error
+
+    @classmethod
+    def _from_raw(cls, raw: dict[str, Any]) -> "Evaluation":
+        parsed = {
+            "figures": _figures(raw["figures"]),
+            "without_twins": _figures(raw["without_twins"]) if raw["without_twins"] else None,
+            "per_class": tuple(ClassFigures(**item) for item in raw["per_class"]),
+            "confusion": tuple(tuple(row) for row in raw["confusion"]),
+            "slices": tuple(SliceFigures(item["name"], _figures(item["figures"])) for item in raw["slices"]),
+            "behaviour": tuple(BehaviourFigures(**item) for item in raw["behaviour"]),
+        }
+        return cls(**{**raw, **parsed})
 
 
 def _figures(raw: dict[str, Any]) -> Figures:

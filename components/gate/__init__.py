@@ -1,7 +1,17 @@
 """Decide by rules kept as data whether a challenger may replace the champion."""
 
 from components.gate.decide import EvaluatedModel, decide
-from components.gate.policy import GatePolicy, load_policy
+from components.gate.policy import BehaviourFloors, ChampionRules, GatePolicy, load_policy
 from components.gate.records import Candidate, Decision, RuleVerdict
 
-__all__ = ["Candidate", "Decision", "EvaluatedModel", "GatePolicy", "RuleVerdict", "decide", "load_policy"]
+__all__ = [
+    "BehaviourFloors",
+    "Candidate",
+    "ChampionRules",
+    "Decision",
+    "EvaluatedModel",
+    "GatePolicy",
+    "RuleVerdict",
+    "decide",
+    "load_policy",
+]

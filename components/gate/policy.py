@@ -1,41 +1,77 @@
 """The gate's rules as data: section `gate` of a file a person edits, recorded with each decision."""
 
 from pathlib import Path
+from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from components.errors import RecipeError
 from components.labels import CLASSES
 
+Share = Annotated[float, Field(ge=0, le=1)]
+STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class BehaviourFloors(BaseModel):
+    """Share of test images whose class must stay as it was under a change that should not matter."""
+
+    model_config = STRICT
+
+    flip: Share = 0.60
+    """Left and right exchanged."""
+    light: Share = 0.60
+    """20 % darker and 20 % brighter; the worse of the two counts."""
+    rotation: Share = 0.50
+    """5 degrees to either side; the worse of the two counts."""
+    jpeg: Share = 0.60
+    """Through a JPEG of quality 50."""
+
+
+class ChampionRules(BaseModel):
+    """Rules against the champion, on macro-F1 over the same test images. Both must hold."""
+
+    model_config = STRICT
+
+    min_gain: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    """Macro-F1(challenger) - macro-F1(champion) is at least this."""
+    tolerated_loss: Share = 0.03
+    """The lower end of the paired bootstrap interval of that difference lies above minus this: were the test images
+    drawn again, a loss larger than this would be unlikely."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.90
+    """Level of that interval, both ends; 0.90 leaves 5 % below its lower end."""
+
 
 class GatePolicy(BaseModel):
-    """Absolute rules hold for every challenger, relative ones where there is a champion. Shares are 0 to 1."""
+    """Absolute rules hold for every challenger, the first one too; those against the champion where there is one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = STRICT
 
-    macro_f1_floor: float = Field(default=0.40, ge=0, le=1)
+    macro_f1_floor: Share = 0.40
     """Macro-F1 that a challenger reaches at least."""
-    recall_floor: float = Field(default=0.10, ge=0, le=1)
-    """Recall of every class, unless `recall_floors` names the class."""
-    recall_floors: dict[str, float] = Field(default_factory=dict)
+    recall_floor: Share = 0.15
+    """Recall of every class that the test images hold, unless `recall_floors` names the class."""
+    recall_floors: dict[str, Share] = Field(default_factory=dict)
     """Class -> its own recall floor."""
-    ece_ceiling: float = Field(default=0.15, ge=0, le=1)
-    """Largest expected calibration error after the temperature."""
-    latency_ms_ceiling: float = Field(default=100.0, gt=0)
-    """Largest median time for one image on this machine's CPU, milliseconds."""
-    slice_gap: float = Field(default=0.25, ge=0, le=1)
-    """Largest loss of accuracy on any slice against all test images."""
-    behaviour_floors: dict[str, float] = Field(
-        default_factory=lambda: {"flip": 0.6, "darker": 0.6, "brighter": 0.6, "rotation": 0.5, "jpeg": 0.6}
-    )
-    """Change -> share of images whose class it must leave as it was."""
-    min_gain: float = 0.0
-    """Macro-F1 by which a challenger must exceed the champion."""
-    tolerated_loss: float = Field(default=0.03, ge=0, le=1)
-    """The paired interval of the macro-F1 difference must not reach below minus this."""
-    confidence: float = Field(default=0.90, gt=0, lt=1)
-    """Level of that interval."""
+    ece_ceiling: Share = 0.15
+    """Largest expected calibration error, after the temperature."""
+    latency_ms_ceiling: Annotated[float, Field(gt=0)] = 100.0
+    """Largest median time for one image on the CPU that evaluated it, milliseconds."""
+    slice_gap: Share = 0.10
+    """How far below macro-F1 on all images even the upper end of a slice's 95 % interval may lie. Taking the upper end
+    excuses a slice by its own uncertainty, so that one number serves 100 test images and 10,000."""
+    behaviour: BehaviourFloors = BehaviourFloors()
+    """Floors of the answers that stay under small changes."""
+    champion: ChampionRules = ChampionRules()
+    """What is asked where there is a champion."""
+
+    @field_validator("recall_floors")
+    @classmethod
+    def _known(cls, floors: dict[str, float]) -> dict[str, float]:
+        unknown = [name for name in floors if name not in CLASSES]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no class; classes are {', '.join(CLASSES)}")
+        return floors
 
     def floor_of(self, name: str) -> float:
         """Recall floor of a class."""
@@ -43,24 +79,20 @@ class GatePolicy(BaseModel):
 
 
 def load_policy(path: Path | None = None) -> GatePolicy:
-    """Section `gate` of a YAML file, the defaults without one; raises RecipeError naming the wrong key."""
+    """Section `gate` of a YAML file, the defaults without one; raises RecipeError naming file, key and fault."""
     if path is None:
         return GatePolicy()
     try:
         raw = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise RecipeError(f"policy {path} cannot be read: {error}") from error
-    if not isinstance(raw, dict) or "gate" not in raw:
-        raise RecipeError(f"policy {path} has no section `gate`; infra/policy/gate.yaml shows one.")
+    if not isinstance(raw, dict) or set(raw) != {"gate"}:
+        found = ", ".join(map(str, raw)) if isinstance(raw, dict) else type(raw).__name__
+        raise RecipeError(f"policy {path} must hold one section, `gate`; it holds {found}. See infra/policy/gate.yaml.")
     try:
-        policy = GatePolicy.model_validate(raw["gate"])
+        return GatePolicy.model_validate(raw["gate"])
     except ValidationError as error:
         wrong = error.errors()[0]
-        key = ".".join(map(str, wrong["loc"]))
-        raise RecipeError(f"policy {path}: gate.{key}: {wrong['msg']}.") from error
-    unknown = set(policy.recall_floors) - set(CLASSES)
-    if unknown:
-        raise RecipeError(
-            f"policy {path}: gate.recall_floors names {sorted(unknown)[0]!r}; classes are {', '.join(CLASSES)}."
-        )
-    return policy
+        key = ".".join(map(str, ("gate", *wrong["loc"])))
+        allowed = f" Keys are {', '.join(GatePolicy.model_fields)}." if wrong["type"] == "extra_forbidden" else ""
+        raise RecipeError(f"policy {path}: {key}: {wrong['msg']} (it is {wrong['input']!r}).{allowed}") from error

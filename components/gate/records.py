@@ -66,16 +66,30 @@ class Decision:
 
     @classmethod
     def from_json(cls, text: str) -> "Decision":
-        """Parse a decision; raises GateError on a version this code does not know or a verdict its rules do not bear."""
-        raw: dict[str, Any] = json.loads(text)
-        if raw.get("schema_version") != SCHEMA_VERSION:
-            raise GateError(
-                f"decision has schema_version {raw.get('schema_version')!r}; this ferline reads {SCHEMA_VERSION}."
-            )
-        raw["challenger"] = Candidate(**raw["challenger"])
-        raw["champion"] = Candidate(**raw["champion"]) if raw["champion"] else None
-        raw["rules"] = tuple(RuleVerdict(**rule) for rule in raw["rules"])
-        decision = cls(**raw)
-        if (decision.verdict == "promote") != all(rule.passed for rule in decision.rules):
+        """Parse a decision.
+
+        Raises GateError on a damaged one, a version this code does not know or a verdict its rules do not bear.
+        """
+        try:
+            raw: dict[str, Any] = json.loads(text)
+            version = raw.get("schema_version")
+        except (ValueError, AttributeError) as error:
+            raise GateError(f"decision is no JSON record: {error}. Run the gate again.") from error
+        if version != SCHEMA_VERSION:
+            raise GateError(f"decision has schema_version {version!r}; this ferline reads {SCHEMA_VERSION}.")
+        try:
+            decision = cls._from_raw(raw)
+        except (KeyError, TypeError) as error:
+            raise GateError(f"decision lacks or adds a field: {error}. Run the gate again.") from error
+        if not decision.rules or (decision.verdict == "promote") != all(rule.passed for rule in decision.rules):
             raise GateError(f"decision says {decision.verdict!r}, but its rules say otherwise; run the gate again.")
         return decision
+
+    @classmethod
+    def _from_raw(cls, raw: dict[str, Any]) -> "Decision":
+        parsed = {
+            "challenger": Candidate(**raw["challenger"]),
+            "champion": Candidate(**raw["champion"]) if raw["champion"] else None,
+            "rules": tuple(RuleVerdict(**rule) for rule in raw["rules"]),
+        }
+        return cls(**{**raw, **parsed})

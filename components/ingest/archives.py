@@ -1,34 +1,66 @@
-"""Unpack a zip or tar into a folder, with members checked before anything is written."""
+"""Unpack a zip or tar into a folder: plain files only, and none outside it."""
 
+import lzma
 import shutil
+import stat
 import tarfile
 import zipfile
-from pathlib import Path
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
 
 from components.errors import DataError
 
+SUFFIXES = (".zip", ".tar", ".tgz", ".txz", ".tbz2", ".gz", ".xz", ".bz2")
+DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
+    RuntimeError, NotImplementedError,  # zipfile's words for a password and for an unknown compression
+)  # fmt: skip
+
 
 def is_archive(path: Path) -> bool:
-    """By content, not by name."""
-    return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+    """By content; a damaged one by its name."""
+    if not path.is_file():
+        return False
+    return path.suffix.casefold() in SUFFIXES or zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
 def unpack(path: Path, target: Path) -> None:
-    """Write the archive's files below `target`; raises DataError for a damaged archive or a member outside it."""
+    """Write the archive's files below `target`. Raises DataError for a damaged archive, a link, or a path outside."""
+    members = _zip_members if zipfile.is_zipfile(path) else _tar_members
+    target.mkdir(parents=True)
     try:
-        if zipfile.is_zipfile(path):
-            _unzip(path, target)
-        else:
-            with tarfile.open(path) as archive:
-                archive.extractall(target, filter="data")  # refuses links and paths that lead outside
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        shutil.rmtree(target, ignore_errors=True)
-        raise DataError(f"archive {path} cannot be unpacked: {error}. Download it again.") from error
+        for name, stream in members(path):
+            place = target / _inside(name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with stream, place.open("wb") as out:
+                shutil.copyfileobj(stream, out)
+    except DAMAGED as error:
+        raise DataError(f"archive {path} cannot be unpacked: {error}. Make or download it again.") from error
 
 
-def _unzip(path: Path, target: Path) -> None:
+def _inside(name: str) -> PurePosixPath:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        raise tarfile.ExtractError(f"member {name!r} leads outside")
+    return path
+
+
+def _zip_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with zipfile.ZipFile(path) as archive:
-        outside = [n for n in archive.namelist() if n.startswith(("/", "\\")) or ".." in Path(n).parts]
-        if outside:
-            raise zipfile.BadZipFile(f"member {outside[0]!r} leads outside")
-        archive.extractall(target)
+        for member in archive.infolist():
+            if stat.S_ISLNK(member.external_attr >> 16):
+                raise zipfile.BadZipFile(f"member {member.filename!r} is a link")
+            if not member.is_dir():
+                yield member.filename, archive.open(member)
+
+
+def _tar_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    with tarfile.open(path) as archive:
+        for member in archive:
+            if not (member.isreg() or member.isdir()):
+                raise tarfile.ExtractError(f"member {member.name!r} is a link or a device")
+            stream = archive.extractfile(member) if member.isreg() else None
+            if stream:
+                yield member.name, stream

@@ -45,6 +45,7 @@ class Actions(Columns):
     """AU26."""
 
 
+NEUTRAL = CLASSES.index("neutral")
 UNITS = tuple(f.name for f in fields(Actions))
 
 Mix = dict[str, float]
@@ -88,6 +89,7 @@ def draw_actions(shown: npt.NDArray[np.int64], rng: np.random.Generator) -> Acti
     table = _choose(shown, rng)  # [N, units]
     other = _choose(rng.integers(0, len(CLASSES), count), rng)
     mix = rng.uniform(0.1, 0.65, (count, 1)) * (rng.random((count, 1)) < 0.35)
+    mix *= np.where(shown[:, None] == NEUTRAL, 0.6, 1.0)  # more of another emotion would be that emotion
     table = table * (1 - 0.5 * mix) + other * mix
     table *= rng.uniform(0.55, 1.1, (count, 1))
     table *= np.where(rng.random((count, 1)) < 0.08, 0.55, 1.0)

@@ -5,48 +5,79 @@ Where the file name tells the split (`PublicTest_00012345.jpg`), it wins over th
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from components.ingest.records import TEST, UNSPLIT, Faces, Report
-from components.labels import CLASSES, PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING
+from components.ingest.names import CLASS_NAMES, SPLIT_NAMES, UNSPLIT
+from components.ingest.records import Faces, Report
+from components.ingest.resize import fit
+from components.labels import CLASSES, SPLITS
 
-CLASS_NAMES = {
-    **{name: i for i, name in enumerate(CLASSES)},
-    "anger": 0, "disgusted": 1, "fearful": 2, "happiness": 3, "sadness": 4, "surprised": 5,
-}  # fmt: skip
-SPLIT_NAMES = {
-    **{name.casefold(): name for name in SPLITS},
-    "train": TRAINING, "val": PUBLIC_TEST, "valid": PUBLIC_TEST, "validation": PUBLIC_TEST, "test": TEST,
-    "public": PUBLIC_TEST, "private": PRIVATE_TEST,
-}  # fmt: skip
 IGNORED = ("thumbs.db", "desktop.ini")
-BATCH = 512  # images decoded between two reports of progress
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
+BATCH = 256  # images a thread decodes between two reports of progress
+
+
+@dataclass
+class Listing:
+    """Image files that have a class and a split, and the others."""
+
+    files: list[Path] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
 
 
 def read_images(folder: Path, size: int, report: Report) -> Faces:
     """Every readable image below a folder, in the order of paths."""
+    found = _list(folder)
+    names = [path.relative_to(folder).as_posix() for path in found.files]
+    images, reasons = _decode(found.files, size, report)
+    good = np.setdiff1d(np.arange(len(names)), list(reasons))
+    return Faces(
+        images if len(good) == len(names) else images[good],
+        np.array(found.labels, np.int64)[good],
+        np.array(found.splits, np.str_)[good],
+        [names[i] for i in good],
+        found.bad + [f"{names[i]}: {reason}" for i, reason in sorted(reasons.items())],
+    )
+
+
+def _list(folder: Path) -> Listing:
+    found = Listing()
+    top = _top(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _ignored(path.relative_to(folder)))
-    bad, good, labels, splits = [], [], [], []
-    for path in files:
-        name = path.relative_to(folder).as_posix()
-        label, split = CLASS_NAMES.get(path.parent.name.casefold()), _split(path, folder)
+    told = {path: _split(path, top) for path in files}
+    divided = any(told.values())  # some splits are named, so classes at the top have none
+    for path, split in told.items():
+        label = CLASS_NAMES.get(path.parent.name.casefold())
+        if label is None and path.suffix.casefold() not in IMAGE_SUFFIXES:
+            continue  # a read-me, a licence or a table beside the images
         if label is None:
-            bad.append(f"{name}: unknown class {path.parent.name!r}; it is one of {', '.join(CLASSES)}")
-        elif split is None:
-            bad.append(f"{name}: unknown split {path.parent.parent.name!r}")
+            found.bad.append(
+                f"{path.relative_to(folder).as_posix()}: unknown class {path.parent.name!r}; "
+                f"it is one of {', '.join(CLASSES)}"
+            )
+        elif split is None or (split == UNSPLIT and divided):
+            found.bad.append(f"{path.relative_to(folder).as_posix()}: unknown split {path.parent.parent.name!r}")
         else:
-            good.append(path)
-            labels.append(label)
-            splits.append(split)
-    images, reasons = _decode(good, size, report)
-    bad += [f"{good[i].relative_to(folder).as_posix()}: {reason}" for i, reason in reasons.items()]
-    kept = np.setdiff1d(np.arange(len(good)), list(reasons))
-    sources = [good[i].relative_to(folder).as_posix() for i in kept]
-    return Faces(images[kept], np.array(labels, np.int64)[kept], np.array(splits, np.str_)[kept], sources, bad)
+            found.files.append(path)
+            found.labels.append(label)
+            found.splits.append(split)
+    return found
+
+
+def _top(folder: Path) -> Path:
+    """Below folders that hold a single folder and nothing else, as archives have them."""
+    inside = [path for path in folder.iterdir() if not _ignored(Path(path.name))]
+    names = (CLASS_NAMES, SPLIT_NAMES)
+    if len(inside) == 1 and inside[0].is_dir() and not any(inside[0].name.casefold() in known for known in names):
+        return _top(inside[0])
+    return folder
 
 
 def _ignored(name: Path) -> bool:
@@ -54,31 +85,40 @@ def _ignored(name: Path) -> bool:
     return hidden or name.name.casefold() in IGNORED
 
 
-def _split(path: Path, folder: Path) -> str | None:
+def _split(path: Path, top: Path) -> str | None:
     """From the file name, else from the folder above the class; UNSPLIT where classes lie at the top."""
     told = SPLIT_NAMES.get(path.name.split("_")[0].casefold())
     if told in SPLITS and "_" in path.name:
         return told
     above = path.parent.parent
-    if above == folder or above in folder.parents:
+    if above == top or above in top.parents:
         return UNSPLIT
     return SPLIT_NAMES.get(above.name.casefold())
 
 
 def _decode(files: Sequence[Path], size: int, report: Report) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
+    """Images uint8 [N, size, size], and why some are none."""
     images = np.zeros((len(files), size, size), np.uint8)
     wrong: dict[int, str] = {}
 
-    def load(i: int) -> None:
-        try:
-            with Image.open(files[i]) as image:
-                gray = image.convert("L")
-            images[i] = gray if gray.size == (size, size) else gray.resize((size, size), Image.Resampling.BILINEAR)
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            wrong[i] = f"is no readable image ({type(error).__name__})"
+    def load(start: int) -> int:
+        stop = min(start + BATCH, len(files))
+        for i in range(start, stop):
+            try:
+                images[i] = _gray(files[i], size)
+            except Exception as error:  # decoders raise nearly anything on a damaged file
+                wrong[i] = f"is no readable image ({type(error).__name__})"
+        return stop
 
+    report("images", 0, len(files))
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
-        for start in range(0, len(files), BATCH):
-            list(pool.map(load, range(start, min(start + BATCH, len(files)))))
-            report("images", min(start + BATCH, len(files)), len(files))
-    return images, dict(sorted(wrong.items()))
+        for done in pool.map(load, range(0, len(files), BATCH)):
+            report("images", done, len(files))
+    return images, wrong
+
+
+def _gray(path: Path, size: int) -> Image.Image:
+    with Image.open(path) as image:
+        if image.mode.startswith("I;16"):  # Pillow clips these to 255 instead of scaling
+            return fit(Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)), size)
+        return fit(image.convert("L"), size)

@@ -109,8 +109,9 @@ def _backdrop(scenes: Scenes) -> Plane:
     at = np.linspace(0, CELLS - 1, SIDE, dtype=np.float32)[:, None]
     away = np.abs(at - np.arange(CELLS, dtype=np.float32))
     weight = np.clip(1 - away, 0, 1) ** 2 * (3 - 2 * np.clip(1 - away, 0, 1))  # [SIDE, CELLS]
-    cells = scenes.backdrop.reshape(-1, CELLS, CELLS)
-    return np.clip(weight @ cells @ weight.T, 0.02, 1).reshape(-1, SIDE * SIDE)
+    cells: Plane = scenes.backdrop.reshape(-1, CELLS, CELLS)
+    gray: Plane = weight @ cells @ weight.T  # [B, SIDE, SIDE]
+    return gray.clip(0.02, 1).reshape(-1, SIDE * SIDE)
 
 
 def _hide(canvas: Plane, scenes: Scenes, skin: Column, u: Plane, v: Plane) -> None:

@@ -43,14 +43,11 @@ class Faces:
     """uint8 [N, S, S]."""
     labels: npt.NDArray[np.int64]
     splits: npt.NDArray[np.str_]
-    """A split's name; TEST for a test split not yet told apart; UNSPLIT where the source names none."""
+    """Names of SPLITS; names.TEST for a test split not yet told apart; names.UNSPLIT where the source names none."""
     sources: list[str]
     """File or row each image was read from."""
     bad: list[str] = field(default_factory=list)
     """What could not be read: place and reason."""
-
-
-TEST, UNSPLIT = "test", ""
 
 
 @dataclass(frozen=True)

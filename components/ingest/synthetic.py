@@ -80,7 +80,7 @@ def parse_options(text: str) -> SyntheticOptions:
     Raises DataError on an unknown or repeated key and on a value out of its range.
     """
     name, _, rest = text.partition(":")
-    kinds = {f.name: type(f.default) for f in fields(SyntheticOptions)}
+    kinds = {f.name: int if f.type is int else float for f in fields(SyntheticOptions)}
     if name.strip() != NAME:
         raise DataError(f"{text!r} is no synthetic source: write {NAME} or {NAME}:images=5000,seed=1.")
     values: dict[str, int | float] = {}
@@ -141,7 +141,7 @@ def apportion(total: int, shares: npt.NDArray[np.float64], least: int = 0) -> np
     Where the total allows, each is at least `least`: what a small one lacks the largest give.
     """
     exact = total * shares / shares.sum()
-    counts = np.floor(exact).astype(np.int64)
+    counts: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
     least = min(least, total // len(counts))
     while counts.min() < least:
@@ -158,6 +158,6 @@ def mistake(
     order, pick = rng.random(len(labels)), rng.random(len(labels))
     order[~among] = np.inf
     wrong = np.argsort(order, kind="stable")[: round(share * int(among.sum()))]
-    shown = labels.copy()
+    shown: npt.NDArray[np.int64] = labels.copy()
     shown[wrong] = (pick[wrong, None] > chance[labels[wrong]]).sum(axis=1)
     return shown

@@ -1,159 +1,195 @@
 """FER-2013 as a CSV: `emotion`, `pixels`, and a `Usage` that may be missing; column names in any case and spacing.
 
-Pixels are parsed in bulk, a chunk of rows at a time; only a chunk that does not add up is looked at row by row.
+The file is read as a stream of blocks, and a block's pixels are parsed at once: its text is never in memory as a whole.
+Only a block that does not add up is looked at row by row. Rows are counted as an editor counts lines: the header is row 1.
 """
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
-from PIL import Image
 
 from components.errors import DataError
-from components.ingest.records import UNSPLIT, Faces, Report
+from components.ingest.names import SPLIT_NAMES, UNSPLIT
+from components.ingest.records import Faces, Report
+from components.ingest.resize import resize_faces
 from components.labels import CLASSES, SPLITS
 
-CHUNK = 2048  # rows parsed at once: 20 MB of text
+BLOCK = 4 << 20  # bytes of text parsed at once; blocks of 16 MB are slower
+LEAST_PIXELS = 256
+LABELS = {str(i): i for i in range(len(CLASSES))}
+BETWEEN = b" -1 "  # stands where a row ends, so that no row can make up for another's lost pixel
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows one after another."""
+
+    images: npt.NDArray[np.uint8]
+    """uint8 [n, S, S]; rows that are wrong are black."""
+    labels: list[int]
+    splits: list[str]
+    wrong: dict[int, str]
+    """Row in the block -> what is wrong with it, nothing for a blank line."""
 
 
 def read_table(path: Path, size: int, report: Report) -> Faces:
-    """Every readable row of a CSV. Raises DataError where a column is missing or nothing is labelled."""
-    table, bad = _load(path)
-    columns = _columns(path, table)
-    labels, wrong_label = _labels(columns["emotion"])
-    splits, wrong_split = _splits(columns.get("usage"), len(labels))
-    side = _side(path, columns["pixels"])
-    images, wrong_pixels = _pixels(columns["pixels"], side, report)
-    reasons = {**wrong_pixels, **wrong_split, **wrong_label}
-    bad += [f"{path.name} row {row + 2}: {reason}" for row, reason in sorted(reasons.items())]
-    good = np.setdiff1d(np.arange(len(labels)), list(reasons))
-    sources = [f"{path.name}:{row + 2}" for row in good.tolist()]
-    return Faces(_resize(images[good], size), labels[good], splits[good], sources, bad)
+    """Every readable row of a CSV. Raises DataError where a column is missing or the file is no CSV."""
+    columns = read_columns(path)
+    for needed, state in (("emotion", "unlabelled"), ("pixels", "missing")):
+        if needed not in columns:
+            raise DataError(
+                f"{path} has no column {needed!r} (columns: {', '.join(columns) or 'none'}): its images are {state}. "
+                f"Name a file with columns emotion and pixels."
+            )
+    broken: list[pa.csv.InvalidRow] = []
+    blocks = list(_blocks(path, columns, broken, report))
+    if not blocks and not broken:
+        raise DataError(f"{path} has a header but no rows.")
+    return _join(path, blocks, broken, size)
 
 
-def _load(path: Path) -> tuple[pa.Table, list[str]]:
-    """All columns as text, and the rows that have another number of columns."""
-    broken: list[str] = []
+def read_columns(path: Path) -> dict[str, str]:
+    """Plain column name -> the name as it stands in the file; nothing where the first line is no text."""
+    with path.open("rb") as stream:
+        line = stream.readline(1 << 16)
+    try:
+        names = next(csv.reader([line.decode("utf-8-sig")]), [])
+    except (UnicodeDecodeError, csv.Error):
+        return {}
+    return {name.strip().casefold(): name for name in names}
 
-    def note(row: pa.csv.InvalidRow) -> str:
-        where = f"row {row.number}" if row.number else "a row"
-        broken.append(f"{path.name} {where}: {row.actual_columns} columns, expected {row.expected_columns}")
+
+def _join(path: Path, blocks: Sequence[Block], broken: Sequence[pa.csv.InvalidRow], size: int) -> Faces:
+    rows = sum(len(block.labels) for block in blocks)
+    numbers, reasons = _number(path, rows, broken)
+    wrong, first = [], 0
+    for block in blocks:
+        wrong += [first + row for row in block.wrong]
+        reasons |= {int(numbers[first + row]): reason for row, reason in block.wrong.items() if reason}
+        first += len(block.labels)
+    good = np.setdiff1d(np.arange(rows), wrong)
+    images = np.concatenate([block.images for block in blocks]) if blocks else np.zeros((0, size, size), np.uint8)
+    return Faces(
+        resize_faces(images if len(good) == rows else images[good], size),
+        np.array([label for block in blocks for label in block.labels], np.int64)[good],
+        np.array([split for block in blocks for split in block.splits], np.str_)[good],
+        [f"{path.name}:{number}" for number in numbers[good].tolist()],
+        [f"{path.name} row {number}: {reason}" for number, reason in sorted(reasons.items())],
+    )
+
+
+def _blocks(path: Path, columns: dict[str, str], broken: list[pa.csv.InvalidRow], report: Report) -> Iterator[Block]:
+    """Blocks in the file's order; rows with another number of columns go to `broken`."""
+    total, done, side = path.stat().st_size, 0, 0
+    report("megabytes of text", 0, total >> 20)
+    try:
+        with pa.csv.open_csv(path, **_how(columns, broken)) as reader:
+            for batch in reader:
+                if batch.num_rows:
+                    texts = {plain: batch.column(name).to_pylist() for plain, name in columns.items()}
+                    side = side or _side(path, texts["pixels"])
+                    yield _block(texts["emotion"], texts.get("usage"), texts["pixels"], side)
+                    done = min(done + batch.nbytes, total)
+                    report("megabytes of text", done >> 20, total >> 20)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}.") from error
+    report("megabytes of text", total >> 20, total >> 20)
+
+
+def _how(columns: dict[str, str], broken: list[pa.csv.InvalidRow]) -> dict[str, Any]:
+    """Every column as bytes, blank lines kept (they count as rows), broken rows set aside."""
+
+    def set_aside(row: pa.csv.InvalidRow) -> str:
+        broken.append(row)
         return "skip"
 
-    def read(threads: bool) -> pa.Table:
-        with path.open("rb") as stream:
-            header = stream.readline().decode("utf-8-sig").rstrip("\r\n").split(",")
-        return pa.csv.read_csv(
-            path,
-            read_options=pa.csv.ReadOptions(use_threads=threads, block_size=8 << 20),
-            parse_options=pa.csv.ParseOptions(invalid_row_handler=note),
-            convert_options=pa.csv.ConvertOptions(
-                column_types={name.strip('"'): pa.large_string() for name in header}, strings_can_be_null=False
-            ),
-        )
-
-    try:
-        table = read(threads=True)
-        if broken:  # row numbers are known to a single thread alone
-            broken.clear()
-            table = read(threads=False)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}.") from error
-    return table, broken
-
-
-def _columns(path: Path, table: pa.Table) -> dict[str, pa.ChunkedArray]:
-    found = {name.strip().casefold(): table[name] for name in table.column_names}
-    for needed in ("emotion", "pixels"):
-        if needed not in found:
-            raise DataError(
-                f"{path} has no column {needed!r} (columns: {', '.join(table.column_names)}): its images are "
-                f"{'unlabelled' if needed == 'emotion' else 'missing'}. Name a file with columns emotion and pixels."
-            )
-    if not table.num_rows:
-        raise DataError(f"{path} has a header but no rows.")
-    return found
-
-
-def _labels(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], dict[int, str]]:
-    text = pc.utf8_trim_whitespace(column)
-    index = pc.index_in(text, value_set=pa.array([str(i) for i in range(len(CLASSES))], pa.large_string()))
-    labels = index.fill_null(-1).to_numpy().astype(np.int64)
-    allowed = f"0 to {len(CLASSES) - 1}"
-    return labels, {
-        int(row): f"emotion {column[int(row)].as_py()!r} is none of {allowed}" for row in np.flatnonzero(labels < 0)
+    types = {name: pa.large_binary() for name in columns.values()}
+    return {
+        "read_options": pa.csv.ReadOptions(block_size=BLOCK, use_threads=False),
+        "parse_options": pa.csv.ParseOptions(invalid_row_handler=set_aside, ignore_empty_lines=False),
+        "convert_options": pa.csv.ConvertOptions(
+            column_types=types, include_columns=list(types), strings_can_be_null=False
+        ),
     }
 
 
-def _splits(column: pa.ChunkedArray | None, rows: int) -> tuple[npt.NDArray[np.str_], dict[int, str]]:
-    if column is None:
-        return np.full(rows, UNSPLIT), {}
-    known = {name.casefold(): name for name in SPLITS}
-    text = pc.utf8_lower(pc.utf8_trim_whitespace(column))
-    index = (
-        pc.index_in(text, value_set=pa.array(list(known), pa.large_string())).fill_null(-1).to_numpy().astype(np.int64)
-    )
-    names = np.array([*known.values(), ""])[index]
-    wrong = np.flatnonzero(index < 0)
-    return names, {int(row): f"Usage {column[int(row)].as_py()!r} is none of {', '.join(SPLITS)}" for row in wrong}
+def _number(path: Path, rows: int, broken: Sequence[pa.csv.InvalidRow]) -> tuple[npt.NDArray[np.int64], dict[int, str]]:
+    """Numbers of the rows that were read, and the broken ones with what is wrong.
+
+    Arrow numbers broken rows only where it reads the file as a whole: done again, for that, where there are any.
+    """
+    if not broken:
+        return np.arange(2, rows + 2), {}
+    numbered: list[pa.csv.InvalidRow] = []
+    pa.csv.read_csv(path, **_how(read_columns(path), numbered))
+    wrong = {row.number: f"{row.actual_columns} columns, expected {row.expected_columns}" for row in numbered}
+    return np.setdiff1d(np.arange(2, rows + 2 + len(wrong)), list(wrong)), wrong
 
 
-def _side(path: Path, column: pa.ChunkedArray) -> int:
+def _side(path: Path, texts: Sequence[bytes]) -> int:
     """Side of the square images, from the commonest number of pixels among the first rows."""
-    counts = np.asarray(pc.count_substring(column.slice(0, 101), " ").to_numpy()) + 1
-    pixels = int(np.bincount(counts).argmax())
-    if isqrt(pixels) ** 2 != pixels or pixels < 256:
+    pixels = int(np.bincount([len(text.split()) for text in texts[:101]]).argmax())
+    if pixels < LEAST_PIXELS or isqrt(pixels) ** 2 != pixels:
         raise DataError(f"{path}: rows have {pixels} pixels, which is no square image of at least 16 x 16.")
     return isqrt(pixels)
 
 
-def _pixels(column: pa.ChunkedArray, side: int, report: Report) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
-    rows, pixels = len(column), side * side
-    images = np.zeros((rows, side, side), np.uint8)
-    wrong: dict[int, str] = {}
-    counts = np.asarray(pc.count_substring(column, " ").to_numpy()) + 1
-    for start in range(0, rows, CHUNK):
-        texts = column.slice(start, CHUNK).to_pylist()
-        values = _parse(texts) if (counts[start : start + CHUNK] == pixels).all() else None
-        if values is not None and len(values) == pixels * len(texts) and values.min() >= 0 and values.max() <= 255:
-            images[start : start + CHUNK] = values.reshape(-1, side, side)
+def _block(emotions: Sequence[bytes], usages: Sequence[bytes] | None, texts: Sequence[bytes], side: int) -> Block:
+    images, wrong = _pixels(texts, side)
+    labels, splits = [], []
+    for row, emotion in enumerate(emotions):
+        label = LABELS.get(emotion.decode(errors="replace").strip(), -1)
+        split = SPLIT_NAMES.get(usages[row].decode(errors="replace").strip().casefold(), "?") if usages else UNSPLIT
+        if not emotion and not texts[row]:
+            wrong[row] = ""  # a blank line
+        elif label < 0:
+            wrong[row] = f"emotion {_shown(emotion)} is none of 0 to {len(CLASSES) - 1}"
+        elif usages and split == "?":
+            wrong[row] = f"Usage {_shown(usages[row])} is none of {', '.join(SPLITS)}"
+        labels.append(label)
+        splits.append(split)
+    return Block(images, labels, splits, wrong)
+
+
+def _pixels(texts: Sequence[bytes], side: int) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
+    """Images of a block, and the rows that hold none."""
+    pixels = side * side
+    values = _parse(BETWEEN.join([*texts, b""]))
+    if values is not None and len(values) == len(texts) * (pixels + 1):
+        table = values.reshape(len(texts), pixels + 1)
+        faces = table[:, :-1]
+        if (table[:, -1] == -1).all() and faces.min() >= 0 and faces.max() <= 255:
+            return faces.astype(np.uint8).reshape(-1, side, side), {}
+    images, wrong = np.zeros((len(texts), side, side), np.uint8), {}
+    for row, text in enumerate(texts):
+        face = _parse(text)
+        if face is None:
+            wrong[row] = "pixels hold something that is no whole number"
+        elif len(face) != pixels:
+            wrong[row] = f"{len(face)} pixels, expected {pixels}"
+        elif face.min() < 0 or face.max() > 255:
+            wrong[row] = f"pixel value {face[(face < 0) | (face > 255)][0]} is outside 0 to 255"
         else:
-            wrong |= _row_by_row(texts, start, images)
-        report("pixels", min(start + CHUNK, rows), rows)
+            images[row] = face.reshape(side, side)
     return images, wrong
 
 
-def _parse(texts: Sequence[str]) -> npt.NDArray[np.int32] | None:
+def _parse(text: bytes) -> npt.NDArray[np.int64] | None:
+    """Whole numbers of a text, int64 so that no large one wraps into 0 to 255; None where something is no number."""
     try:
-        return np.fromstring(" ".join(texts), np.int32, sep=" ")
-    except ValueError:  # something that is no number
+        return np.fromstring(text, np.int64, sep=" ")
+    except ValueError:
         return None
 
 
-def _row_by_row(texts: Sequence[str], start: int, images: npt.NDArray[np.uint8]) -> dict[int, str]:
-    side = images.shape[1]
-    wrong = {}
-    for offset, text in enumerate(texts):
-        values = _parse([text])
-        if values is None:
-            wrong[start + offset] = "pixels hold something that is no whole number"
-        elif len(values) != side * side:
-            wrong[start + offset] = f"{len(values)} pixels, expected {side * side}"
-        elif values.min() < 0 or values.max() > 255:
-            outside = int(values[(values < 0) | (values > 255)][0])
-            wrong[start + offset] = f"pixel value {outside} is outside 0 to 255"
-        else:
-            images[start + offset] = values.reshape(side, side)
-    return wrong
-
-
-def _resize(images: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    if images.shape[1] == size:
-        return images
-    faces = [Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in images]
-    return np.stack([np.asarray(face) for face in faces]) if faces else np.zeros((0, size, size), np.uint8)
+def _shown(value: bytes) -> str:
+    text = value.decode(errors="replace")
+    return repr(text if len(text) <= 40 else text[:40] + "...")

@@ -13,7 +13,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from components.errors import DataError
 from components.ingest import synthetic
-from components.ingest.expressions import UNITS, Actions
+from components.ingest.expressions import UNITS, Actions, draw_actions
 from components.ingest.heads import draw_heads
 from components.ingest.photo import draw_scenes, photograph
 from components.ingest.synthetic import SyntheticOptions, apportion, generate, mistake, parse_options, plan
@@ -137,6 +137,13 @@ def test_a_shift_of_the_photograph_keeps_labels_and_splits(shift: str) -> None:
     _, shifted_labels, shifted_splits = generate(replace(FEW, **{shift: 0.5}))
     assert (labels == shifted_labels).all()
     assert (splits == shifted_splits).all()
+
+
+def test_nothing_is_drawn_in_double_precision() -> None:
+    rng = np.random.default_rng(0)
+    records = [draw_heads(9, rng), draw_scenes(9, rng, 0.5, 0.5, 0.5), draw_actions(np.arange(9) % 7, rng)]
+    for record in records:
+        assert {getattr(record, f.name).dtype for f in fields(record)} == {np.dtype(np.float32)}
 
 
 UPPER = ("inner_brow", "outer_brow", "brow_lower", "lid_raise", "lid_tight")

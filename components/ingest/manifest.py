@@ -1,0 +1,52 @@
+"""The table of a dataset version: one row an image, in canonical order."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.ingest.duplicates import duplicate_groups, perceptual_hashes
+from components.ingest.records import Faces, Report
+from components.ingest.statistics import image_statistics
+from components.labels import SPLITS
+
+
+def canonical_order(faces: Faces, sha256: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+    """Rows by split, label, pixels and, for identical images, source."""
+    rank = np.array([SPLITS.index(split) for split in faces.splits])
+    return np.lexsort((np.array(faces.sources), sha256, faces.labels, rank))
+
+
+def build_manifest(
+    faces: Faces,
+    images: npt.NDArray[np.uint8],
+    sha256: npt.NDArray[np.str_],
+    order: npt.NDArray[np.int64],
+    report: Report,
+) -> pd.DataFrame:
+    """Columns MANIFEST_COLUMNS. images: already in canonical order; faces and sha256: in the source's."""
+    sha = sha256[order]
+    phash = perceptual_hashes(images, report)
+    exact, near = duplicate_groups(images, sha, phash, report)
+    brightness, contrast, sharpness = image_statistics(images)
+    return pd.DataFrame(
+        {
+            "id": _ids(sha),
+            "label": faces.labels[order],
+            "split": faces.splits[order],
+            "sha256": sha,
+            "phash": phash,
+            "exact_group": exact,
+            "near_group": near,
+            "source": np.array(faces.sources, dtype=object)[order],
+            "brightness": brightness,
+            "contrast": contrast,
+            "sharpness": sharpness,
+        }
+    )
+
+
+def _ids(sha: npt.NDArray[np.str_]) -> "pd.Series[str]":
+    """First 16 digits of the hash, `-k` for the k-th further copy."""
+    series = pd.Series(sha)
+    copy = series.groupby(series).cumcount()
+    return series.str[:16] + np.where(copy > 0, "-" + copy.astype(str), "")
