@@ -1,9 +1,9 @@
 """FER-2013's CSV to a dataset version: `python -m benchmarks.ingest fer2013.csv [--save]`.
 
-Peer: pandas.read_csv(engine="pyarrow") and one np.fromstring over all pixels, which yields an array and no dataset version.
+Peer: pandas.read_csv(engine="pyarrow") and one np.fromstring over all pixels; it yields an array, no dataset version.
 Naive: the same table, each row split by itself. Ours: the whole ingest, and the same without its duplicate search.
-Each way runs in a process of its own, imports apart, rounds interleaved; the best round counts. Without a file, the image
-folder or archive in FERLINE_FER2013 is written out as a CSV first.
+Each way runs in a process of its own, imports apart, rounds interleaved; the best round counts. Without a file, the
+image folder or archive in FERLINE_FER2013 is written out as a CSV first.
 """
 
 import argparse
@@ -125,24 +125,24 @@ def write_csv(folder: Path) -> Path:
 
 def machine() -> str:
     """Processor architecture, cores, and how busy they are."""
-    return f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
+    load = f"load {os.getloadavg()[0]:.1f}"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {load}, Python {platform.python_version()}"
 
 
 def show(best: dict[str, Figures], path: Path) -> None:
     """The result as lines."""
     bulk, split, own = best["peer"], best["naive"], best["ours"]
     print(f"source:  {path.name}, {path.stat().st_size / 1e6:.0f} MB, {own['images']:,.0f} images; best of {ROUNDS}")
-    print(f"peer:    {bulk['seconds']:.2f} s, {bulk['peak_memory_mb']:,.0f} MB (pyarrow table and one bulk parse)")
-    print(
-        f"naive:   {split['seconds']:.2f} s, {split['peak_memory_mb']:,.0f} MB, ratio {split['seconds'] / bulk['seconds']:.2f}"
-    )
-    print(
-        f"ours:    {own['seconds']:.2f} s, {own['peak_memory_mb']:,.0f} MB, ratio {own['seconds'] / bulk['seconds']:.2f}"
-    )
-    print(
-        f"wanted:  ratio at most {TARGET}, below {MEMORY_TARGET_MB:,} MB; duplicate search apart: {own['search_seconds']:.1f} s"
-    )
+    print(f"peer:    {_line(bulk)} (pyarrow table and one bulk parse)")
+    print(f"naive:   {_line(split)}, ratio {split['seconds'] / bulk['seconds']:.2f}")
+    print(f"ours:    {_line(own)}, ratio {own['seconds'] / bulk['seconds']:.2f}")
+    print(f"wanted:  ratio at most {TARGET}, below {MEMORY_TARGET_MB:,} MB")
+    print(f"apart:   duplicate search {own['search_seconds']:.1f} s")
     print(f"machine: {machine()}")
+
+
+def _line(figures: Figures) -> str:
+    return f"{figures['seconds']:.2f} s, {figures['peak_memory_mb']:,.0f} MB"
 
 
 def save(best: dict[str, Figures]) -> None:

@@ -79,7 +79,7 @@ class DatasetInfo:
         return self.fingerprint[:16]
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2, sort_keys=True)
+        return json.dumps(asdict(self), indent=2)  # counts stay in the order of CLASSES
 
     @classmethod
     def from_json(cls, text: str) -> "DatasetInfo":
@@ -122,7 +122,8 @@ class Dataset:
 def fingerprint(manifest: pd.DataFrame, height: int, width: int) -> str:
     """Content name of a dataset: independent of row order, file names and container."""
     ordered = manifest.sort_values(["split", "label", "sha256"])
-    lines = ordered["split"].str.cat([ordered["label"].astype(str), ordered["sha256"]], sep=" ")
+    columns = (ordered[name].astype(str).tolist() for name in ("split", "label", "sha256"))
+    lines = [" ".join(row) for row in zip(*columns, strict=True)]
     head = f"{SCHEMA_VERSION} {height}x{width} {' '.join(CLASSES)}\n"
     return hashlib.sha256((head + "\n".join(lines)).encode()).hexdigest()
 
@@ -131,7 +132,7 @@ def count(manifest: pd.DataFrame) -> Counts:
     """Images by split and class, every class named, splits in SPLITS order, absent splits left out."""
     table = pd.crosstab(manifest["split"], manifest["label"])
     return {
-        split: {name: int(table.loc[split].get(i, 0)) for i, name in enumerate(CLASSES)}
+        split: {name: int(table.loc[split].to_dict().get(i, 0)) for i, name in enumerate(CLASSES)}
         for split in SPLITS
         if split in table.index
     }

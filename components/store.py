@@ -283,7 +283,7 @@ class S3Store:
         with self._errors(uri):
             response = self.client.get_object(self.bucket, self._key(uri))
             try:
-                return response.read()
+                return bytes(response.read())
             finally:
                 response.close()
                 response.release_conn()
@@ -350,7 +350,8 @@ class S3Store:
                 ) from error
             if error.code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
                 raise StoreUnreachable(
-                    f"{where}: the server refuses the credentials ({error.code}); check FERLINE_S3_ACCESS_KEY and _SECRET_KEY."
+                    f"{where}: the server refuses the credentials ({error.code}); "
+                    "check FERLINE_S3_ACCESS_KEY and FERLINE_S3_SECRET_KEY."
                 ) from error
             raise StoreError(f"{where}: {error.code}: {error.message}") from error
         except (HTTPError, MinioException, OSError) as error:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -40,7 +39,7 @@ def exit_code(error: errors.FerlineError) -> int:
 class Edge(TyperGroup):
     """Renders domain errors: one message on standard error, or one JSON document with --json."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:  # Typer's own Context, which it does not export
         try:
             return super().invoke(ctx)
         except errors.FerlineError as error:

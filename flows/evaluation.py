@@ -16,7 +16,7 @@ from flows.context import fetch, registry, store, work_folder
 
 
 def evaluate_run(run_uri: str, data: str, final: bool, reason: str, out: Path | None) -> tuple[Evaluation, str]:
-    """Figures and the place they are kept. With `final` the opening of PrivateTest is recorded before anything is scored.
+    """Figures and the place they are kept. With `final` the opening of PrivateTest is recorded before it is scored.
 
     Raises DataError where `out` is taken.
     """

@@ -28,7 +28,7 @@ def run_training(
     say: Callable[[str], None],
     epoch: Callable[[Epoch], None],
 ) -> None:
-    """Train until the child ends; `say` gets its lines, `epoch` each line of metrics.jsonl, also those of a resumed run.
+    """Train until the child ends; `say` gets its lines, `epoch` each line of metrics.jsonl, earlier ones included.
 
     Raises TrainingError with the child's last lines.
     """

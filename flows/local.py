@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import MutableMapping
+from pathlib import Path
 
 from flows.outcome import Outcome
 from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
@@ -16,6 +17,7 @@ def embedded_environment(environment: MutableMapping[str, str]) -> None:
     environment.setdefault("PREFECT_RESULTS_LOCAL_STORAGE_PATH", str(root / "store" / "results"))
     if "PREFECT_API_URL" not in environment:
         environment.setdefault("PREFECT_HOME", str(root / "prefect"))
+        Path(environment["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # its SQLite makes no folder
         environment.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "")
         environment.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "300")
 

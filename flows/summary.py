@@ -113,8 +113,10 @@ def print_evaluation(evaluation: Evaluation, place: str, console: Console) -> No
     )
     if evaluation.without_twins:
         w = evaluation.without_twins
-        console.print(f"without {evaluation.twins} twins of training images: accuracy {percent(w.accuracy, w.accuracy_interval)}, "
-                      f"macro-F1 {percent(w.macro_f1, w.macro_f1_interval)}, n = {w.n}")  # fmt: skip
+        console.print(
+            f"without {evaluation.twins} twins of training images, n = {w.n}: "
+            f"accuracy {percent(w.accuracy, w.accuracy_interval)}, macro-F1 {percent(w.macro_f1, w.macro_f1_interval)}"
+        )
     table = Table("class", "precision", "recall", "F1", "n")
     for c in evaluation.per_class:
         table.add_row(c.name, *(f"{100 * x:.1f} %" for x in (c.precision, c.recall, c.f1)), str(c.support))

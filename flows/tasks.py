@@ -86,7 +86,7 @@ def balance_task(dataset_uri: str, recipe: Recipe, code: str) -> str:
     **CACHED,
 )
 def train_task(preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str) -> str:
-    """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on from its checkpoint."""
+    """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on by itself."""
     data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
     info = read_info(data)
     key = hashlib.sha256(f"{recipe.to_json()} {info.fingerprint} {file_sha256(sample)} {code}".encode()).hexdigest()[

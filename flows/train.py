@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 
 from prefect import flow, get_run_logger
+from prefect.client.schemas import State
 from prefect.futures import PrefectFuture
-from prefect.states import Completed, State
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from components.dataset import file_sha256

@@ -1,7 +1,6 @@
 """Shared by all tests: a clean environment and one tiny dataset."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,10 +29,10 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def fer2013(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def fer2013(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real FER-2013 as a folder or archive; skips where there is none."""
     named = os.environ.get("FERLINE_FER2013")
     found = Path(named) if named else REPOSITORY.parent / "shared" / "data" / "fer2013.tar.xz"
     if not found.exists():
         pytest.skip("FER-2013 is not here: name its folder or archive in FERLINE_FER2013")
-    yield found
+    return found

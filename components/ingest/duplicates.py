@@ -39,7 +39,7 @@ Floats = npt.NDArray[np.float32]
 def pixel_hashes(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.str_]:
     """sha256 of each image's raw pixels, hex [N]."""
     flat = np.ascontiguousarray(images).reshape(len(images), -1)
-    return np.array([hashlib.sha256(row).hexdigest() for row in flat], dtype="<U64")
+    return np.array([hashlib.sha256(row.data).hexdigest() for row in flat], dtype="<U64")
 
 
 def perceptual_hashes(images: npt.NDArray[np.uint8], report: Report) -> npt.NDArray[np.uint64]:
@@ -113,7 +113,8 @@ def _correlate(faces: npt.NDArray[np.uint8] | Floats, pairs: Pairs, reach: int) 
 
 
 def _centred(faces: npt.NDArray[np.uint8] | Floats) -> Floats:
-    return faces - faces.mean((1, 2), keepdims=True, dtype=np.float32)
+    centred: Floats = faces - faces.mean((1, 2), keepdims=True, dtype=np.float32)
+    return centred
 
 
 def _spreads(faces: Floats, inner: int) -> Floats:
@@ -121,11 +122,8 @@ def _spreads(faces: Floats, inner: int) -> Floats:
 
     def windows(values: Floats) -> npt.NDArray[np.float64]:
         total = np.pad(values.cumsum(1, dtype=np.float64).cumsum(2), ((0, 0), (1, 0), (1, 0)))
-        return (
-            total[:, inner:, inner:]
-            - total[:, :-inner, inner:]
-            - total[:, inner:, :-inner]
-            + total[:, :-inner, :-inner]
-        )
+        above = total[:, inner:, inner:] - total[:, :-inner, inner:]
+        sums: npt.NDArray[np.float64] = above - total[:, inner:, :-inner] + total[:, :-inner, :-inner]
+        return sums
 
     return np.maximum(windows(faces * faces) - windows(faces) ** 2 / inner**2, 0).astype(np.float32)

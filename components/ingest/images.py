@@ -105,7 +105,7 @@ def _decode(files: Sequence[Path], size: int, report: Report) -> tuple[npt.NDArr
         stop = min(start + BATCH, len(files))
         for i in range(start, stop):
             try:
-                images[i] = _gray(files[i], size)
+                images[i] = np.asarray(_gray(files[i], size))
             except Exception as error:  # decoders raise nearly anything on a damaged file
                 wrong[i] = f"is no readable image ({type(error).__name__})"
         return stop

@@ -16,5 +16,5 @@ def resize_faces(images: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uin
         return images
     resized = np.empty((len(images), size, size), np.uint8)
     for i, image in enumerate(images):
-        resized[i] = fit(Image.fromarray(image), size)
+        resized[i] = np.asarray(fit(Image.fromarray(image), size))
     return resized

@@ -21,7 +21,8 @@ def assign_splits(faces: Faces, sha256: Names, held_out: float | None, source: s
     """Splits of SPLITS for every image; raises DataError where one stays empty.
 
     A source without splits gives `held_out` (0.2 if None) of each class to the test splits, half each; a single test
-    split is halved; a source with Training alone is held out from only if `held_out` is given. Identical images go together.
+    split is halved; a source with Training alone is held out from only if `held_out` is given. Identical images stay
+    together.
     """
     splits = faces.splits.astype("<U16")
     if (splits == UNSPLIT).all():

@@ -1,7 +1,8 @@
 """FER-2013 as a CSV: `emotion`, `pixels`, and a `Usage` that may be missing; column names in any case and spacing.
 
 The file is read as a stream of blocks, and a block's pixels are parsed at once: its text is never in memory as a whole.
-Only a block that does not add up is looked at row by row. Rows are counted as an editor counts lines: the header is row 1.
+Only a block that does not add up is looked at row by row. Rows are counted as an editor counts lines: the header is
+row 1.
 """
 
 import csv

@@ -1,6 +1,7 @@
 """What every network shares: pixels in, logits out, preprocessing inside."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,14 @@ class Preprocess(nn.Module):
         else:
             pixels = (pixels - self.normalisation.mean) / self.normalisation.std
         return pixels.expand(-1, self.channels, -1, -1)
+
+
+@runtime_checkable
+class Attending(Protocol):
+    """A backbone whose attention can be looked at."""
+
+    def attend(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Features [B, D] and every layer's attention weights [B, heads, N, N], first layer first."""
 
 
 class FaceModel(nn.Module):

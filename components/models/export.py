@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from components.models.base import FaceModel
+from components.models.base import Attending, FaceModel
 from components.models.rollout import rollout_map
 
 
@@ -17,25 +17,27 @@ class Exported(nn.Module):
     def __init__(self, model: FaceModel, temperature: float) -> None:
         super().__init__()
         self.model, self.temperature = model, temperature
+        self.attend = model.backbone.attend if isinstance(model.backbone, Attending) else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """images: uint8 [B, H, W] -> probabilities [B, 7], embedding [B, D], rollout [B, H, W] (attention only)."""
         pixels = self.model.preprocess(images)
-        if not hasattr(self.model.backbone, "attend"):
+        if self.attend is None:
             embedding = self.model.backbone(pixels)
             return self._probabilities(embedding), embedding
-        embedding, attentions = self.model.backbone.attend(pixels)
+        embedding, attentions = self.attend(pixels)
         heat = rollout_map(attentions, images.shape[-2], images.shape[-1])
         return self._probabilities(embedding), embedding, heat
 
     def _probabilities(self, embedding: Tensor) -> Tensor:
-        return (self.model.head(embedding) / self.temperature).softmax(-1)
+        logits: Tensor = self.model.head(embedding)
+        return (logits / self.temperature).softmax(-1)
 
 
 def export_onnx(model: FaceModel, temperature: float, height: int, width: int, path: Path) -> None:
     """Write `path` for any batch of uint8 images [B, height, width]; opset 18, weights inside the file."""
     names = ["probabilities", "embedding", "rollout"]
-    if not hasattr(model.backbone, "attend"):
+    if not isinstance(model.backbone, Attending):
         names.pop()
     example = torch.randint(0, 256, (2, height, width), dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

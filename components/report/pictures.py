@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 INK = "#010203"  # a colour nobody uses, replaced by the page's own
 COLOURS = ("#2f7ed8", "#d9822b", "#3a9d6a", "#b5479d", "#8b6fd0", "#c9443c")
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "text.color": INK,
     "axes.edgecolor": INK,

@@ -1,41 +1,51 @@
-"""`python -m components.training --preset compact --data DATASET --out RUN`."""
+"""`python -m components.training --preset compact --data DATASET --out RUN`.
 
+argparse, since Typer brings pydantic along, which a bare GPU machine need not have.
+"""
+
+import argparse
+import sys
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from components.errors import FerlineError
 
-app = typer.Typer(add_completion=False)
+
+def parser() -> argparse.ArgumentParser:
+    """The options of a training."""
+    options = argparse.ArgumentParser(
+        prog="python -m components.training",
+        description="Train one model; a run that was killed goes on from its last checkpoint.",
+        epilog="Example: python -m components.training --preset quick --data DATASET --out RUN --set epochs=3",
+    )
+    add = options.add_argument
+    add("--data", type=Path, required=True, help="folder of a dataset version")
+    add("--out", type=Path, required=True, help="run folder; a run found there is resumed")
+    add("--preset", default="quick", help="name of a preset (default: %(default)s)")
+    add("--recipe", type=Path, help="a recipe.json, in place of the preset's")
+    add("--sample", type=Path, help="a balanced sample (sample.npz); made from the recipe if absent")
+    add("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="recipe override; repeats")
+    add("--tiny", action="store_true", help="shrink the recipe to seconds")
+    return options
 
 
-@app.command(epilog="Example: python -m components.training --preset quick --data DATASET --out RUN --set epochs=3")
-def main(
-    data: Annotated[Path, typer.Option(help="Folder of a dataset version.")],
-    out: Annotated[Path, typer.Option(help="Run folder; a run found there is resumed.")],
-    preset: Annotated[str, typer.Option(help="Name of a preset.")] = "quick",
-    recipe: Annotated[Path | None, typer.Option(help="A recipe.json, in place of the preset's.")] = None,
-    sample: Annotated[
-        Path | None, typer.Option(help="A balanced sample (sample.npz); made from the recipe if absent.")
-    ] = None,
-    assignments: Annotated[list[str] | None, typer.Option("--set", help="Recipe override, key=value.")] = None,
-    tiny: Annotated[bool, typer.Option(help="Shrink the recipe to seconds.")] = False,
-) -> None:
-    """Train one model; a run that was killed goes on from its last checkpoint."""
+def main(arguments: list[str] | None = None) -> int:
+    """Train; the process's status: 0, or 2 with one line of error."""
+    options = parser().parse_args(arguments)
     from components.training.recipes import from_json, load_preset, override
     from components.training.recipes import tiny as shrink
     from components.training.train import Job, train
 
     try:
-        chosen = from_json(recipe.read_text()) if recipe else load_preset(preset)
-        chosen = override(shrink(chosen) if tiny else chosen, assignments or [])
-        summary = train(Job(preset, chosen, data, out, sample), lambda line: print(line, flush=True))
-    except FerlineError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    typer.echo(summary.to_json())
+        recipe = from_json(options.recipe.read_text()) if options.recipe else load_preset(options.preset)
+        recipe = override(shrink(recipe) if options.tiny else recipe, options.assignments)
+        job = Job(options.preset, recipe, options.data, options.out, options.sample)
+        summary = train(job, lambda line: print(line, flush=True))
+    except (FerlineError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(summary.to_json())
+    return 0
 
 
 if __name__ == "__main__":
-    app()
+    sys.exit(main())

@@ -72,7 +72,7 @@ def blur(images: Tensor, probability: float) -> Tensor:
 
 
 def erase(images: Tensor, probability: float) -> Tensor:
-    """Random erasing (Zhong et al. 2020, arXiv 1708.04896): one rectangle of 2 to 25 % a chosen image, filled by noise."""
+    """Random erasing (Zhong et al. 2020, arXiv 1708.04896): a rectangle of 2 to 25 % an image, filled by noise."""
     batch, height, width = images.shape
     chosen = torch.rand(batch) < probability
     area = (0.02 + 0.23 * torch.rand(batch)) * height * width

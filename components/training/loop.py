@@ -37,6 +37,7 @@ class FerTrainer(Trainer):
     def __init__(self, recipe: Recipe, sample: Sample, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.recipe, self.sample = recipe, sample
+        self.lr_scheduler: LambdaLR | None = None
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LambdaLR:
         if self.lr_scheduler is None:
@@ -107,9 +108,9 @@ class Progress(TrainerCallback):
         with self.path.open("a") as stream:
             stream.write(json.dumps(line) + "\n")
         self.say(
-            f"epoch {line['epoch']}: train loss {line['train_loss']:.3f}, validation loss {line['validation_loss']:.3f}, "
-            f"accuracy {line['validation_accuracy']:.4f}, macro-F1 {line['validation_macro_f1']:.4f}, "
-            f"{seconds:.0f} s, {line['images_per_second']:.0f} images/s"
+            f"epoch {line['epoch']}: train loss {line['train_loss']:.3f}, "
+            f"validation loss {line['validation_loss']:.3f}, accuracy {line['validation_accuracy']:.4f}, "
+            f"macro-F1 {line['validation_macro_f1']:.4f}, {seconds:.0f} s, {line['images_per_second']:.0f} images/s"
         )
 
 
@@ -183,4 +184,5 @@ def transformers_printer() -> type[TrainerCallback]:
     """The Trainer's own printing of log dictionaries, which Progress replaces."""
     from transformers.trainer_callback import PrinterCallback
 
-    return PrinterCallback
+    printer: type[TrainerCallback] = PrinterCallback
+    return printer

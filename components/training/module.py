@@ -17,7 +17,7 @@ from components.training.losses import compute_loss, mixup, soft_targets
 from components.training.records import Recipe
 
 
-class Rows(TorchDataset[int]):
+class Rows(TorchDataset[tuple["Rows", int]]):
     """Positions 0..n-1; the collator turns a batch of them into rows, labels and flags at once."""
 
     def __init__(self, rows: npt.NDArray[np.int64], strong: npt.NDArray[np.bool_] | None = None) -> None:
@@ -64,7 +64,7 @@ class TrainingModule(nn.Module):
         super().__init__()
         self.model, self.recipe = model, recipe
         self.ema = (
-            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)  # type: ignore[no-untyped-call]
             if recipe.ema
             else None
         )

@@ -12,10 +12,12 @@ class Schedule:
     """Gradual warm-up, then plateau, cosine or constant. Callable for LambdaLR, which keeps its state in checkpoints.
 
     Warm-up (Goyal et al. 2017): 1 + (multiplier - 1) t / T, or t / T where the multiplier is 1.
+    Plain attributes only: a checkpoint holds them, and torch loads no other object from one.
     """
 
     def __init__(self, recipe: ScheduleRecipe, steps_per_epoch: int, epochs: int) -> None:
-        self.recipe = recipe
+        self.after, self.multiplier = str(recipe.after), recipe.multiplier
+        self.factor, self.patience = recipe.plateau_factor, recipe.plateau_patience
         self.warmup = round(recipe.warmup_epochs * steps_per_epoch)
         self.total = max(steps_per_epoch * epochs, self.warmup + 1)
         self.reduction = 1.0
@@ -25,22 +27,22 @@ class Schedule:
     def __call__(self, step: int) -> float:
         if step < self.warmup:
             share = (step + 1) / self.warmup
-            return share if self.recipe.multiplier == 1 else 1 + (self.recipe.multiplier - 1) * share
-        if self.recipe.after == "cosine":
+            return share if self.multiplier == 1 else 1 + (self.multiplier - 1) * share
+        if self.after == "cosine":
             share = min(1.0, (step - self.warmup) / (self.total - self.warmup))
-            return self.recipe.multiplier * 0.5 * (1 + math.cos(math.pi * share))
-        return self.recipe.multiplier * self.reduction
+            return self.multiplier * 0.5 * (1 + math.cos(math.pi * share))
+        return self.multiplier * self.reduction
 
     def observe(self, validation_loss: float, step: int) -> None:
         """End of an epoch: after the warm-up, `plateau` lowers the rate when the loss has stalled."""
-        if self.recipe.after != "plateau" or step < self.warmup:
+        if self.after != "plateau" or step < self.warmup:
             return
         if validation_loss < self.best * (1 - 1e-4):
             self.best, self.stalled = validation_loss, 0
             return
         self.stalled += 1
-        if self.stalled > self.recipe.plateau_patience:
-            self.reduction, self.stalled = self.reduction * self.recipe.plateau_factor, 0
+        if self.stalled > self.patience:
+            self.reduction, self.stalled = self.reduction * self.factor, 0
 
 
 def build_scheduler(optimizer: Optimizer, recipe: ScheduleRecipe, steps_per_epoch: int, epochs: int) -> LambdaLR:

@@ -61,7 +61,8 @@ def train(job: Job, say: Callable[[str], None] = print) -> RunSummary:
     sample = _sample(job, dataset)
     device = choose_device(job.recipe.precision)
     say(
-        f"{job.preset}: {len(sample.train)} images, {len(sample.validation)} for validation; {device.name}; {device.reason}"
+        f"{job.preset}: {len(sample.train)} images, {len(sample.validation)} for validation; "
+        f"{device.name}; {device.reason}"
     )
     (job.out / ENVIRONMENT).write_text(json.dumps(_environment(device), indent=2, sort_keys=True))
     set_seed(job.recipe.seed)

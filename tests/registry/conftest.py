@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 import onnx
 import pytest
-from components.gate.records import Candidate, Decision, RuleVerdict
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
+from components.gate.records import Candidate, Decision, RuleVerdict
 from components.registry import (
     LedgerEntry,
     ModelPackage,
@@ -187,8 +187,10 @@ def desk(stocked: Path, tmp_path: Path) -> Desk:
 @pytest.fixture
 def empty_desk(database: Path, tmp_path: Path) -> Desk:
     """An empty registry."""
-    shutil.copy(database, tmp_path / "mlflow.db")
-    return open_desk(tmp_path, tmp_path / "artifacts")
+    root = tmp_path / "empty"
+    root.mkdir()
+    shutil.copy(database, root / "mlflow.db")
+    return open_desk(root, root / "artifacts")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_every_preset_loads_survives_json_and_says_what_it_is(name: str) -> None
 
 
 def test_an_unknown_preset_names_near_ones() -> None:
-    with pytest.raises(RecipeError, match="Did you mean.*compact"):
+    with pytest.raises(RecipeError, match=r"Did you mean.*compact"):
         load_preset("compat")
 
 

@@ -128,8 +128,8 @@ def test_training_needs_none_of_the_orchestration_packages(tiny_dataset: Dataset
                 if name.split(".")[0] in {FORBIDDEN}:
                     raise ModuleNotFoundError(name)
         sys.meta_path.insert(0, Block())
-        from components.training.__main__ import app
-        app()
+        from components.training.__main__ import main
+        sys.exit(main())
     """)
     arguments = command(tiny_dataset, tmp_path / "run", "--preset", "compact", "--set", "epochs=1")[3:]
     done = subprocess.run([sys.executable, "-c", blocked, *arguments], capture_output=True, text=True)
