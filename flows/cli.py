@@ -123,3 +123,7 @@ def where(as_json: Json = False) -> None:
         return
     for name, place in places.items():
         console.print(f"{name:12} {place}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    app()

@@ -14,7 +14,7 @@ RECIPE = Recipe(
     schedule=ScheduleRecipe(after="cosine", warmup_epochs=2, multiplier=1),
     loss=LossRecipe(label_smoothing=0.1),
     augment=AugmentRecipe(rotation=12, translation=0.08, scale=0.1, blur=0.0, erasing=0.4, mixup=0.4),
-    epochs=18,
+    epochs=14,
     batch_size=128,
     patience=0,
     ema=0.998,
