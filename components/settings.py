@@ -8,13 +8,20 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+REPOSITORY = Path(__file__).parents[1]
+"""The clone, or wherever the packages are installed: a worker starts its runs in folders of their own."""
+
 
 class Settings(BaseSettings):
     """Every FERLINE_* variable."""
 
-    model_config = SettingsConfigDict(env_prefix="FERLINE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FERLINE_", env_file=(REPOSITORY / ".env", ".env"), extra="ignore", frozen=True
+    )
 
-    home: Path = Field(Path(".ferline"), description="Folder that holds all local state.")
+    home: Path = Field(
+        REPOSITORY / ".ferline", description="Folder that holds all local state; `.ferline/` in the clone by default."
+    )
     store: str = Field("", description="Where artifacts live: a folder or s3://bucket/prefix. Empty: `<home>/store`.")
     tracking_uri: str = Field("", description="MLflow tracking server or database. Empty: SQLite in `<home>`.")
     model_name: str = Field("ferline-fer", description="Name of the registered model.")
@@ -22,9 +29,7 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr | None = Field(None, description="S3 access key.")
     s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
     s3_region: str = Field("us-east-1", description="S3 region.")
-    policy: Path = Field(
-        Path(__file__).parents[1] / "infra" / "policy", description="Folder with validation.yaml and gate.yaml."
-    )
+    policy: Path = Field(REPOSITORY / "infra" / "policy", description="Folder with validation.yaml and gate.yaml.")
 
     @property
     def root(self) -> Path:

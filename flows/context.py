@@ -38,8 +38,9 @@ def work_folder(name: str) -> Path:
 
 
 def fetch(uri: str) -> Path:
-    """A stored folder as a local, checked one."""
-    return store().fetch(uri, settings().cache)
+    """A stored folder, by URI or by its path on this machine, as a local, checked one."""
+    here = Path(uri).expanduser()
+    return store().fetch(str(here.absolute()) if here.is_dir() else uri, settings().cache)
 
 
 def validation_policy() -> ValidationPolicy:

@@ -5,6 +5,7 @@ A crash of the child is a TrainingError here, never a crash of the flow.
 
 import ctypes
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from components.errors import TrainingError
+from components.errors import RecipeError, TrainingError
 
 POLL_SECONDS = 1.0
+EXPLAINED = 2  # status of a child that said in one line what is wrong with its input
 Epoch = dict[str, float]
 
 
@@ -27,18 +29,22 @@ def run_training(
     out: Path,
     say: Callable[[str], None],
     epoch: Callable[[Epoch], None],
+    threads: int | None = None,
 ) -> None:
     """Train until the child ends; `say` gets its lines, `epoch` each line of metrics.jsonl, earlier ones included.
 
-    Raises TrainingError with the child's last lines.
+    threads: cores the child may take, all by default. Raises TrainingError with the child's last lines,
+    RecipeError where it explained itself.
     """
     command = [
         sys.executable, "-m", "components.training", "--preset", preset, "--recipe", str(recipe),
         "--data", str(data), "--sample", str(sample), "--out", str(out),
     ]  # fmt: skip
+    share = {"OMP_NUM_THREADS": str(threads)} if threads else {}
     child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_die_with_parent
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **share},
+        preexec_fn=_die_with_parent,
+    )  # fmt: skip
     last: deque[str] = deque(maxlen=12)
     reader = threading.Thread(target=_read, args=(child, say, last), daemon=True)
     reader.start()
@@ -52,6 +58,8 @@ def run_training(
         child.wait()
         reader.join()
     _report(out / "metrics.jsonl", seen, epoch)
+    if child.returncode == EXPLAINED:
+        raise RecipeError(f"training of {preset}: {last[-1].removeprefix('error: ')}")
     if child.returncode:
         raise TrainingError(f"training of {preset} ended with status {child.returncode}:\n" + "\n".join(last))
 

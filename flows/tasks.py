@@ -8,15 +8,20 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 from prefect import Task, get_run_logger, task
 from prefect.assets import Asset, materialize
 from prefect.cache_policies import INPUTS, TASK_SOURCE
+from prefect.client.schemas import State, TaskRun
 
 from components.balancing import build_sample
 from components.dataset import file_sha256, open_dataset, read_info
+from components.errors import DataError, GateError, ModelNotFound, RecipeError
 from components.evaluation.evaluate import evaluate
+from components.evaluation.figures import curves_png
+from components.evaluation.records import Evaluation
 from components.gate import Decision, decide
 from components.gate import load_policy as load_gate_policy
 from components.ingest import IngestOptions, ingest_to_store
@@ -36,13 +41,27 @@ DATASETS, MODELS = Asset(key="ferline://datasets"), Asset(key="ferline://models"
 WHO = "train-pipeline"
 
 
+def can_help(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether a retry can: not where the input itself is wrong."""
+    try:
+        state.result()
+    except (DataError, RecipeError, ModelNotFound, GateError):
+        return False
+    except Exception:
+        return True
+    return False
+
+
 def reuse(stage: Task[..., str], *inputs: object) -> str:
     """Run a cached task; a hit whose artifact is gone from the store is run again."""
     uri = stage(*inputs)
     return uri if store().exists(uri) else stage.with_options(refresh_cache=True)(*inputs)
 
 
-@materialize(DATASETS, name="ingest", retries=2, retry_delay_seconds=5, timeout_seconds=3600, **CACHED)
+@materialize(
+    DATASETS, name="ingest", retries=2, retry_delay_seconds=5, retry_condition_fn=can_help, timeout_seconds=3600,
+    **CACHED,
+)  # fmt: skip
 def ingest_task(data: DataParameters, stamp: str, code: str) -> str:
     """Source -> URI of a dataset version."""
     options = IngestOptions(skip_bad=data.skip_bad, held_out=data.held_out, size=data.image_size)
@@ -82,10 +101,13 @@ def balance_task(dataset_uri: str, recipe: Recipe, code: str) -> str:
     task_run_name="train {preset}",
     retries=2,
     retry_delay_seconds=10,
+    retry_condition_fn=can_help,
     timeout_seconds=7 * 24 * 3600,
-    **CACHED,
+    **{**CACHED, "cache_policy": INPUTS - "threads" + TASK_SOURCE},
 )
-def train_task(preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str) -> str:
+def train_task(
+    preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, threads: int | None = None
+) -> str:
     """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on by itself."""
     data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
     info = read_info(data)
@@ -96,10 +118,12 @@ def train_task(preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, c
     asked.write_text(recipe.to_json())
     with registry().track(key, preset, {"preset": preset, **_flat(recipe)}) as run:
         run.log_dataset(dataset_uri, info)
-        run_training(asked, preset, data, sample, out, get_run_logger().info, run.log_epoch)
+        run_training(asked, preset, data, sample, out, get_run_logger().info, run.log_epoch, threads)
         summary = RunSummary.from_json((out / "summary.json").read_text())
         run.log_metrics({"training_seconds": summary.seconds, "images_per_second": summary.images_per_second})
-        for name in ("recipe.json", "summary.json", "environment.json"):
+        epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        (out / "curves.png").write_bytes(curves_png(epochs, preset))
+        for name in ("recipe.json", "summary.json", "environment.json", "curves.png"):
             run.log_files(out / name)
         (out / "mlflow_run").write_text(run.run_id)
     uri = store().put_folder(out, f"runs/{key}")
@@ -119,7 +143,19 @@ def evaluate_task(name: str, model_uri: str, dataset_uri: str, code: str) -> str
     uri = store().put_folder(out, f"evaluations/{key}")
     shutil.rmtree(out)
     artifacts.publish_evaluation(evaluation, fetch(uri))
+    _log_evaluation(name, Path(model_uri), evaluation, fetch(uri))
     return uri
+
+
+def _log_evaluation(name: str, run_folder: Path, evaluation: Evaluation, folder: Path) -> None:
+    """Figures and pictures to the MLflow run that trained the model; a registered version has its own already."""
+    if not (run_folder / "mlflow_run").exists():
+        return
+    with registry().track(run_folder.name, name, {}) as run:
+        figures = evaluation.figures
+        run.log_metrics({"public_test_macro_f1": figures.macro_f1, "public_test_accuracy": figures.accuracy})
+        for file in ("evaluation.json", "confusion.png", "reliability.png"):
+            run.log_files(folder / file)
 
 
 @task(name="gate", timeout_seconds=600)
@@ -137,7 +173,9 @@ def gate_task(
     return store().put_bytes(f"decisions/{hashlib.sha256(text.encode()).hexdigest()[:16]}.json", text.encode())
 
 
-@materialize(MODELS, name="register", retries=2, retry_delay_seconds=5, timeout_seconds=1800)
+@materialize(
+    MODELS, name="register", retries=2, retry_delay_seconds=5, retry_condition_fn=can_help, timeout_seconds=1800
+)
 def register_task(run_uri: str, evaluation_uri: str, dataset_uri: str, decision_uri: str) -> str:
     """Put the challenger with all that belongs to it into the registry; its version."""
     run = fetch(run_uri)

@@ -1,5 +1,6 @@
 """train-pipeline: from raw files to a promoted champion, one line a stage."""
 
+import os
 from dataclasses import dataclass, replace
 
 from prefect import flow, get_run_logger
@@ -15,6 +16,7 @@ from components.registry.records import ModelVersion
 from components.training.recipes import load_preset, override
 from components.training.recipes import tiny as shrink
 from components.training.records import Recipe
+from flows.artifacts import publish_models
 from flows.candidates import model_folder
 from flows.context import code_version, promotion_lock, registry, source_stamp, store
 from flows.outcome import CandidateOutcome, Outcome, Verdict
@@ -90,7 +92,11 @@ def _train(recipes: dict[str, Recipe], dataset: str, side_by_side: bool) -> dict
     code = training_code()
     calls = {preset: (preset, recipe, dataset, samples[preset], code) for preset, recipe in recipes.items()}
     if side_by_side:
-        futures: dict[str, PrefectFuture[str]] = {preset: train_task.submit(*call) for preset, call in calls.items()}
+        # Trainings that each take every core of a CPU slow one another down tenfold.
+        threads = max(1, (os.cpu_count() or 1) // len(calls))
+        futures: dict[str, PrefectFuture[str]] = {
+            preset: train_task.submit(*call, threads) for preset, call in calls.items()
+        }
         for future in futures.values():
             future.wait()
     return {preset: reuse(train_task, *call) for preset, call in calls.items()}
@@ -111,7 +117,10 @@ def _evaluate(runs: dict[str, str], dataset: str) -> tuple[CandidateOutcome, ...
         CandidateOutcome(preset, run, reuse(evaluate_task, preset, run, dataset, evaluation_code()))
         for preset, run in runs.items()
     ]
-    return tuple(sorted(candidates, key=lambda c: read_evaluation(c.evaluation_uri).figures.macro_f1, reverse=True))
+    figures = {candidate.name: read_evaluation(candidate.evaluation_uri) for candidate in candidates}
+    candidates.sort(key=lambda candidate: figures[candidate.name].figures.macro_f1, reverse=True)
+    publish_models([figures[candidate.name] for candidate in candidates])
+    return tuple(candidates)
 
 
 def evaluation_code() -> str:

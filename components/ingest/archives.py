@@ -6,12 +6,13 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from components.errors import DataError
 
+ZIP_END = 22 + 0xFFFF  # bytes of a zip's end record with the longest comment
 SUFFIXES = (".zip", ".tar", ".tgz", ".txz", ".tbz2", ".gz", ".xz", ".bz2")
 DAMAGED = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
@@ -54,6 +55,7 @@ def _zip_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 raise zipfile.BadZipFile(f"member {member.filename!r} is a link")
             if not member.is_dir():
                 yield member.filename, archive.open(member)
+        _require_all_members(path, len(archive.infolist()))
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
@@ -64,3 +66,25 @@ def _tar_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
             stream = archive.extractfile(member) if member.isreg() else None
             if stream:
                 yield member.name, stream
+        if archive.fileobj:
+            _require_end(archive.fileobj.read)
+
+
+def _require_all_members(path: Path, found: int) -> None:
+    """zipfile takes a damaged entry of the directory for its end; the end record knows how many there are."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - ZIP_END))
+        record = stream.read().rpartition(b"PK\5\6")[2]
+    if int.from_bytes(record[6:8], "little") not in (found, 0xFFFF):  # 0xFFFF: too many for this field
+        raise zipfile.BadZipFile("its directory is damaged")
+
+
+def _require_end(read: Callable[[int], bytes]) -> None:
+    """tarfile takes a damaged header for the end; after the real one come zeros, and gzip's checksum."""
+    padded = False
+    while chunk := read(1 << 20):
+        padded = True
+        if chunk.strip(b"\0"):
+            raise tarfile.ReadError("a header is damaged")
+    if not padded:
+        raise tarfile.ReadError("it ends too early")

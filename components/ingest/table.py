@@ -6,6 +6,7 @@ row 1.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
@@ -136,11 +137,12 @@ def _number(path: Path, rows: int, broken: Sequence[pa.csv.InvalidRow]) -> tuple
 
 
 def _side(path: Path, texts: Sequence[bytes]) -> int:
-    """Side of the square images, from the commonest number of pixels among the first rows."""
-    pixels = int(np.bincount([len(text.split()) for text in texts[:101]]).argmax())
-    if pixels < LEAST_PIXELS or isqrt(pixels) ** 2 != pixels:
-        raise DataError(f"{path}: rows have {pixels} pixels, which is no square image of at least 16 x 16.")
-    return isqrt(pixels)
+    """Side of the square images, from the commonest number of pixels among the first rows that make a square."""
+    numbers = Counter(len(text.split()) for text in texts[:101]).most_common()
+    square = [pixels for pixels, _ in numbers if pixels >= LEAST_PIXELS and isqrt(pixels) ** 2 == pixels]
+    if not square:
+        raise DataError(f"{path}: rows have {numbers[0][0]} pixels, which is no square image of at least 16 x 16.")
+    return isqrt(square[0])
 
 
 def _block(emotions: Sequence[bytes], usages: Sequence[bytes] | None, texts: Sequence[bytes], side: int) -> Block:
@@ -149,7 +151,7 @@ def _block(emotions: Sequence[bytes], usages: Sequence[bytes] | None, texts: Seq
     for row, emotion in enumerate(emotions):
         label = LABELS.get(emotion.decode(errors="replace").strip(), -1)
         split = SPLIT_NAMES.get(usages[row].decode(errors="replace").strip().casefold(), "?") if usages else UNSPLIT
-        if not emotion and not texts[row]:
+        if not (emotion or texts[row] or (usages and usages[row])):
             wrong[row] = ""  # a blank line
         elif label < 0:
             wrong[row] = f"emotion {_shown(emotion)} is none of 0 to {len(CLASSES) - 1}"

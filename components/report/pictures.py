@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,12 +10,14 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 INK = "#010203"  # a colour nobody uses, replaced by the page's own
 COLOURS = ("#2f7ed8", "#d9822b", "#3a9d6a", "#b5479d", "#8b6fd0", "#c9443c")
 STYLE: Any = {
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -28,43 +31,32 @@ STYLE: Any = {
 }
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure, told: str) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
     svg = text.getvalue()
-    return svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r' id="[\w.]+_\d+"', "", svg[svg.index("<svg") :])  # the same in every picture: no two on one page
+    return svg.replace(INK, "currentColor").replace("<svg", f'<svg role="img" aria-label="{told}"', 1)
 
 
-def curves(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Validation macro-F1 and both losses by epoch; runs: name -> lines of metrics.jsonl."""
+def curves(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[str]:
+    """Validation macro-F1, then both losses, by epoch; runs: name -> lines of metrics.jsonl."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 3.4))
-        left, right = figure.subplots(1, 2)
+        figures = Figure(figsize=(5, 3.4)), Figure(figsize=(5, 3.4))
+        left, right = (figure.subplots() for figure in figures)
         for (name, epochs), colour in zip(runs.items(), COLOURS * 4, strict=False):
             x = [line["epoch"] for line in epochs]
             left.plot(x, [line["validation_macro_f1"] for line in epochs], color=colour, marker=".", label=name)
             right.plot(x, [line["validation_loss"] for line in epochs], color=colour, marker=".", label=name)
             right.plot(x, [line["train_loss"] for line in epochs], color=colour, linestyle=":")
-        left.set(xlabel="epoch", ylabel="macro-F1, validation", ylim=(0, 1))
-        right.set(xlabel="epoch", ylabel="loss (dotted: training)")
+        left.set(xlabel="epoch", ylabel="macro-F1, validation images", ylim=(0, 1))
+        right.set(xlabel="epoch", ylabel="loss (dotted: training images)")
         for axes in (left, right):
             axes.grid(alpha=0.25)
-            axes.xaxis.get_major_locator().set_params(integer=True)
-        left.legend(frameon=False)
-        figure.tight_layout()
-        return _svg(figure)
-
-
-def reliability(bins: Sequence[tuple[float, float, int]]) -> str:
-    """Confidence against accuracy; bins: (mean confidence, accuracy, images)."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.2, 3.2))
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
-        filled = [b for b in bins if b[2]]
-        axes.plot([b[0] for b in filled], [b[1] for b in filled], color=COLOURS[0], marker="o", markersize=4)
-        axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
-        return _svg(figure)
+            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+            axes.legend(frameon=False)
+        told = "Macro-F1 on the validation images by epoch", "Loss on training and validation images by epoch"
+        return [_svg(figure, text) for figure, text in zip(figures, told, strict=True)]
 
 
 def png(image: Image.Image) -> str:

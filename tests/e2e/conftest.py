@@ -1,0 +1,102 @@
+"""A real Prefect server and a process worker, on this machine alone."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+LENIENT = """
+gate:
+  macro_f1_floor: 0.0
+  recall_floor: 0.0
+  ece_ceiling: 1.0
+  latency_ms_ceiling: 10000
+  slice_gap: 1.0
+  behaviour: {flip: 0.0, light: 0.0, rotation: 0.0, jpeg: 0.0}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Site:
+    """Server, worker and the environment both run in."""
+
+    url: str
+    environment: dict[str, str]
+    logs: Path
+
+    def prefect(self, *arguments: str, timeout: int = 120) -> "subprocess.CompletedProcess[str]":
+        command = [str(Path(sys.executable).parent / "prefect"), "--no-prompt", *arguments]
+        return subprocess.run(
+            command, env=self.environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout
+        )
+
+    def ask(self, path: str, **body: Any) -> Any:
+        """POST to the server's API."""
+        answer = httpx.post(f"{self.url}{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Up before the first test that wants it, gone after the last."""
+    root = tmp_path_factory.mktemp("site")
+    (root / "policy").mkdir()
+    (root / "prefect").mkdir()
+    (root / "policy" / "gate.yaml").write_text(LENIENT)
+    (root / "policy" / "validation.yaml").write_text((REPOSITORY / "infra/policy/validation.yaml").read_text())
+    port = free_port()
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("FERLINE_", "PREFECT_", "MLFLOW_"))}
+    environment = {
+        **outside,
+        "FERLINE_HOME": str(root / "home"),
+        "FERLINE_POLICY": str(root / "policy"),
+        "PREFECT_HOME": str(root / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(root / "home" / "store" / "results"),
+    }
+    site = Site(environment["PREFECT_API_URL"], environment, root)
+    programs = [str(Path(sys.executable).parent / "prefect")]
+    server = _start(site, [*programs, "server", "start", "--host", "127.0.0.1", "--port", str(port)], "server")
+    worker = None
+    try:
+        _wait_for(site.url)
+        made = site.prefect("work-pool", "create", "ferline", "--type", "process")
+        assert made.returncode == 0, made.stderr
+        worker = _start(site, [*programs, "worker", "start", "--pool", "ferline"], "worker")
+        yield site
+    finally:
+        for process in filter(None, (worker, server)):
+            process.terminate()
+            process.wait(30)
+
+
+def _start(site: Site, command: list[str], name: str) -> "subprocess.Popen[bytes]":
+    log = (site.logs / f"{name}.log").open("wb")
+    return subprocess.Popen(command, env=site.environment, cwd=site.logs, stdout=log, stderr=subprocess.STDOUT)
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(240):
+        try:
+            if httpx.get(f"{url}/health", timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.5)
+    raise TimeoutError(f"no Prefect server at {url} after two minutes")

@@ -1,0 +1,75 @@
+"""`prefect deployment run train-pipeline/default` on a real server through a real worker."""
+
+import json
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def deployed(site):
+    """All deployments of infra/prefect.yaml, by name."""
+    done = site.prefect("deploy", "--all", "--prefect-file", "infra/prefect.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = site.ask("/deployments/filter")
+    return {deployment["name"]: deployment for deployment in found}
+
+
+def test_every_deployment_is_there_and_runs_one_at_a_time(deployed) -> None:
+    assert set(deployed) == {"default", "nightly", "by-hand"}
+    limits = {name: d["global_concurrency_limit"]["limit"] for name, d in deployed.items()}
+    assert limits == {"default": 1, "nightly": 1, "by-hand": 1}
+    schedule = deployed["nightly"]["schedules"][0]
+    assert (schedule["active"], schedule["schedule"]["timezone"]) == (True, "Europe/Berlin")
+
+
+def test_the_form_shows_every_parameter_with_a_description(deployed) -> None:
+    schema = deployed["default"]["parameter_openapi_schema"]
+    records = schema["definitions"]
+    assert {"DataParameters", "TrainingParameters", "PromotionParameters"} <= set(records)
+    fields = [field for name in records for field in records[name].get("properties", {}).values()]
+    assert fields
+    assert all(field.get("description") for field in fields)
+
+
+def test_an_unknown_parameter_is_refused_when_the_run_is_created(site, deployed) -> None:
+    wrong = json.dumps({"source": "synthetic", "sauce": 1})
+    done = site.prefect("deployment", "run", "train-pipeline/default", "--param", f"data={wrong}")
+    assert done.returncode != 0
+    assert "sauce" in done.stdout + done.stderr
+
+
+def test_the_cron_deployment_gets_its_next_runs(site, deployed) -> None:
+    chosen = {"deployments": {"id": {"any_": [deployed["nightly"]["id"]]}}}
+    deadline = time.monotonic() + 90
+    while not (runs := site.ask("/flow_runs/filter", **chosen)) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert runs
+    assert {run["state"]["type"] for run in runs} == {"SCHEDULED"}
+
+
+def test_a_deployed_run_goes_from_source_to_a_promoted_champion(site, deployed) -> None:
+    data = json.dumps({"source": "synthetic:images=700,seed=3"})
+    training = json.dumps({"presets": ["quick"], "tiny": True})
+    done = site.prefect(
+        "deployment", "run", "train-pipeline/default", "--param", f"data={data}", "--param", f"training={training}",
+        "--watch", timeout=400,
+    )  # fmt: skip
+    chosen = {"deployments": {"id": {"any_": [deployed["default"]["id"]]}}}
+    (run,) = site.ask("/flow_runs/filter", **chosen)
+    worker = (site.logs / "worker.log").read_text()
+    assert (run["state"]["type"], run["state"]["name"]) == ("COMPLETED", "Promoted"), done.stdout + worker[-3000:]
+    keys = {artifact["key"] for artifact in site.ask("/artifacts/latest/filter")}
+    assert keys >= {
+        "dataset-counts", "validation-findings", "data-docs", "figures-quick", "confusion-quick", "models",
+        "decision", "report",
+    }  # fmt: skip
+
+
+def test_lineage_of_dataset_model_and_report_is_recorded(site, deployed) -> None:
+    """After the run above: the assets are named by events, since the open server has no page for them."""
+    found = site.ask("/events/filter", filter={"event": {"prefix": ["prefect.asset."]}}, limit=50)
+    assets = {event["resource"]["prefect.resource.id"] for event in found["events"]}
+    assert {"ferline://datasets", "ferline://models", "ferline://reports"} <= assets
