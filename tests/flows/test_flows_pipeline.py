@@ -1,13 +1,12 @@
 """train-pipeline from source to champion on a tiny dataset, and what a second run makes of the first."""
 
 import json
-import os
-import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from components.registry import Registry
@@ -125,14 +124,13 @@ def test_a_source_that_cannot_be_read_ends_at_once_with_one_error(bench, tmp_pat
 
 def test_after_kill_9_the_next_run_goes_on_from_the_last_stage_and_checkpoint(bench) -> None:
     arguments = (*TINY, "--set", "epochs=8", "--json")
-    child = subprocess.Popen(
-        bench.command(*arguments), env=bench.environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    child = subprocess.Popen(bench.command(*arguments), env=bench.environment, **silent)
     deadline = time.monotonic() + 200
     while not list(bench.home.glob("runs/*/checkpoints/*/trainer_state.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(child.pid, signal.SIGKILL)
+    for process in [*psutil.Process(child.pid).children(recursive=True), child]:
+        process.kill()
     child.wait()
     assert not list(bench.home.glob("store/runs/*"))
     done = bench.ferline(*arguments)
