@@ -70,6 +70,10 @@ def test_a_deployed_run_goes_from_source_to_a_promoted_champion(site, deployed) 
 
 def test_lineage_of_dataset_model_and_report_is_recorded(site, deployed) -> None:
     """After the run above: the assets are named by events, since the open server has no page for them."""
-    found = site.ask("/events/filter", filter={"event": {"prefix": ["prefect.asset."]}}, limit=50)
-    assets = {event["resource"]["prefect.resource.id"] for event in found["events"]}
-    assert {"ferline://datasets", "ferline://models", "ferline://reports"} <= assets
+    wanted, assets = {"ferline://datasets", "ferline://models", "ferline://reports"}, set()
+    deadline = time.monotonic() + 60
+    while not wanted <= assets and time.monotonic() < deadline:  # events are written behind the run
+        time.sleep(1)
+        found = site.ask("/events/filter", filter={"event": {"prefix": ["prefect.asset."]}}, limit=50)
+        assets = {event["resource"]["prefect.resource.id"] for event in found["events"]}
+    assert wanted <= assets
