@@ -183,7 +183,15 @@ def register_task(run_uri: str, evaluation_uri: str, dataset_uri: str, decision_
     out = work_folder(f"packages/{run.name}")
     package = build_package(run, fetch(evaluation_uri), open_dataset(fetch(dataset_uri)), out, decision)
     run_id = (run / "mlflow_run").read_text() if (run / "mlflow_run").exists() else None
-    made = register(registry(), store(), package, who=WHO, lock_folder=promotion_lock(), run_id=run_id)
+    made = register(
+        registry(),
+        store(),
+        package,
+        who=WHO,
+        lock_folder=promotion_lock(),
+        run_id=run_id,
+        decision_uri=decision_uri,
+    )
     return made.version
 
 

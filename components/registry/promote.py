@@ -44,9 +44,19 @@ def reconcile(registry: Registry, store: Store, *, lock_folder: Path) -> ModelVe
 
 
 def register(
-    registry: Registry, store: Store, package: ModelPackage, *, who: str, lock_folder: Path, run_id: str | None = None
+    registry: Registry,
+    store: Store,
+    package: ModelPackage,
+    *,
+    who: str,
+    lock_folder: Path,
+    run_id: str | None = None,
+    decision_uri: str | None = None,
 ) -> ModelVersion:
-    """Register a package as challenger; a model.onnx that is registered already keeps its version and standing."""
+    """Register a package as challenger; a model.onnx that is registered already keeps its version and standing.
+
+    decision_uri: what the gate said of it, by which it may be promoted later.
+    """
     with _locked(registry, store, lock_folder) as seen:
         made = registry.register(package, run_id)
         if not any(e.action == "register" and e.model_sha256 == made.model_sha256 for e in seen):
