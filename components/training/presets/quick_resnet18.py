@@ -1,4 +1,4 @@
-"""ResNet-18 as `make run` trains it: torchvision's network on 48-pixel synthetic faces, in about two minutes on two cores."""
+"""ResNet-18 as `make run` trains it: torchvision's network on 48-pixel synthetic faces, in two minutes on two cores."""
 
 from components.balancing.records import BalanceRecipe
 from components.models.records import ModelRecipe

@@ -1,4 +1,4 @@
-"""VGG-16 as `make run` trains it: a quarter of torchvision's channels, so that two cores carry it in about two minutes."""
+"""VGG-16 as `make run` trains it: a quarter of torchvision's channels, so that two cores carry it in two minutes."""
 
 from components.balancing.records import BalanceRecipe
 from components.models.records import ModelRecipe

@@ -1,6 +1,9 @@
 """ResNet-18 from scratch on FER-2013 at 48 pixels: the paper's baseline with a schedule a from-scratch CNN needs.
 
-Source: paper 3.2 for balancing, loss and head; the paper fine-tunes ImageNet weights at 224 pixels instead.
+Source: paper 3.2 for the head; the paper fine-tunes ImageNet weights at 224 pixels instead.
+Measured at `--set epochs=4`, one seed, two cores with AVX-512 in fp32, other work beside it: PublicTest accuracy
+50.3 % (48.7 to 52.0), macro-F1 39.3 % (38.0 to 40.6), 10 minutes, 1.6 GB. At its own 12 epochs: not measured yet.
+Command: `ferline run train-pipeline --source fer2013.csv --preset resnet18-48`
 """
 
 from components.balancing.records import DataRecipe
@@ -13,7 +16,7 @@ RECIPE = Recipe(
     optimizer=OptimizerRecipe(lr=1e-3, weight_decay=0.05),
     schedule=ScheduleRecipe(after="cosine", warmup_epochs=1, multiplier=1),
     augment=AugmentRecipe(rotation=12, translation=0.08, scale=0.1, blur=0.0),
-    epochs=4,
+    epochs=12,
     batch_size=128,
     patience=0,
 )

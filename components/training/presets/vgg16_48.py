@@ -1,6 +1,8 @@
-"""VGG-16 from scratch on FER-2013 at 48 pixels: the paper's baseline with a schedule a from-scratch CNN needs.
+"""VGG-16 from scratch on FER-2013 at 48 pixels, half of torchvision's channels so that two cores carry it.
 
-Source: paper 3.2 for loss and head; the paper fine-tunes ImageNet weights at 224 pixels instead.
+Source: paper 3.2 for the head; the paper fine-tunes ImageNet weights at 224 pixels instead.
+Figures: not measured yet; 200 images a second on two cores with AVX-512 in fp32, about two minutes an epoch.
+Command: `ferline run train-pipeline --source fer2013.csv --preset vgg16-48`
 """
 
 from components.balancing.records import DataRecipe
@@ -13,7 +15,7 @@ RECIPE = Recipe(
     optimizer=OptimizerRecipe(lr=5e-4, weight_decay=0.05),
     schedule=ScheduleRecipe(after="cosine", warmup_epochs=1, multiplier=1),
     augment=AugmentRecipe(rotation=12, translation=0.08, scale=0.1, blur=0.0),
-    epochs=4,
+    epochs=12,
     batch_size=128,
     patience=0,
 )
