@@ -60,7 +60,7 @@ def register(
     with _locked(registry, store, lock_folder) as seen:
         made = registry.register(package, run_id)
         if not any(e.action == "register" and e.model_sha256 == made.model_sha256 for e in seen):
-            entry = _entry("register", registry, made, None, who, f"preset {package.preset}")
+            entry = _entry("register", registry, made, None, who, f"preset {package.preset}", decision_uri)
             settle(registry, append(store, entry))
         return registry.get(made.version)
 
@@ -172,7 +172,7 @@ def _may_return(target: ModelVersion, champion: ModelVersion, seen: History, *, 
 
 
 def _failed(decision: Decision) -> str:
-    return "; ".join(f"{rule.rule} ({rule.detail})" for rule in decision.rules if not rule.passed) or decision.verdict
+    return ", ".join(f"{rule.rule} {rule.figure:.3g}" for rule in decision.rules if not rule.passed)
 
 
 def _entry(

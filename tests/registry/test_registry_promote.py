@@ -78,7 +78,7 @@ def test_a_rejected_challenger_is_marked_and_kept(desk):
         for _ in range(2)
     ]  # fmt: skip
     assert again[0] == again[1]
-    assert again[0].reason == "failed: macro_f1_floor (macro-F1 at least 0.4)"
+    assert again[0].reason == "failed: macro_f1_floor 0.2"
     assert desk.statuses()["4"] == "rejected"
     assert "challenger" not in desk.aliases()
     assert desk.registry.download("4").is_dir()
