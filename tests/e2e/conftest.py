@@ -52,9 +52,9 @@ class Site:
         return answer.json()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Up before the first test that wants it, gone after the last."""
+    """Gone after the module: a worker that lives on starts the nightly run at its hour, beside other tests."""
     root = tmp_path_factory.mktemp("site")
     (root / "policy").mkdir()
     (root / "prefect").mkdir()
