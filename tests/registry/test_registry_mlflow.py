@@ -78,7 +78,7 @@ def test_pictures_and_folders_are_kept_with_the_run(empty_desk, tmp_path):
     with empty_desk.registry.track("k", "quick", {}) as run:
         run.log_files(tmp_path / "curve.png", "pictures")
         run.log_files(tmp_path / "tables", "tables")
-    found = list((tmp_path / "artifacts" / run.run_id / "artifacts").rglob("*.*"))
+    found = list((empty_desk.root / "artifacts" / run.run_id / "artifacts").rglob("*.*"))
     assert {path.name for path in found} == {"curve.png", "one.md"}
 
 
