@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from components.errors import FerlineError
+from components.errors import FerlineError, TrainingError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train; the process's status: 0, or 2 with one line of error."""
+    """Train; the process's status, with one line of error: 2 for wrong input, 1 for what another try may mend."""
     options = parser().parse_args(arguments)
     from components.training.recipes import from_json, load_preset, override
     from components.training.recipes import tiny as shrink
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         summary = train(job, lambda line: print(line, flush=True))
     except (FerlineError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, TrainingError | OSError) else 2
     print(summary.to_json())
     return 0
 
