@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint typecheck format lock benchmark clean
+.PHONY: help setup run test lint typecheck format docs lock benchmark clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ typecheck: $(STAMP) ## mypy, strict
 format: $(STAMP) ## Rewrite files as ruff wants them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP) ## Write docs/cli.md from the program
+	$(BIN)/typer flows.cli utils docs --name ferline --title 'The command line' --output docs/cli.md
 
 lock: ## Resolve the newest allowed set in a fresh environment and write requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -27,7 +27,8 @@ REPORTS = Asset(key="ferline://reports")
 VERDICTS = {
     "Promoted": "The gate let the challenger pass: version {champion} is champion.",
     "Rejected": "The gate rejected the challenger; it is kept and marked. Champion: {champion}.",
-    "Unchanged": "The best model of this run is the champion already: version {champion}.",
+    "Unchanged": "The best model of this run is the champion already: version {champion}. The gate was not asked "
+    "again; its table is the decision that made it champion.",
     "Waiting": "The challenger passed the gate and waits for a promotion by hand. Champion: {champion}.",
 }
 

@@ -27,7 +27,7 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     _print_data(outcome, console)
     _print_models(outcome, console)
     if outcome.decision_uri:
-        _print_decision(Decision.from_json(store().read_bytes(outcome.decision_uri).decode()), console)
+        _print_decision(Decision.from_json(store().read_bytes(outcome.decision_uri).decode()), outcome, console)
     words = {
         "Promoted": f"champion is now version {outcome.champion}",
         "Rejected": f"the gate rejected the challenger; champion stays {outcome.champion or 'empty'}",
@@ -74,11 +74,12 @@ def _print_models(outcome: Outcome, console: Console) -> None:
     console.print(table)
 
 
-def _print_decision(decision: Decision, console: Console) -> None:
+def _print_decision(decision: Decision, outcome: Outcome, console: Console) -> None:
     against = (
         f"against champion {decision.champion.version}" if decision.champion else "first candidate: absolute rules only"
     )
-    table = Table("rule", "figure", "threshold", "verdict", title=f"Gate: {decision.challenger.name}, {against}")
+    gate = f"Gate, when version {outcome.champion} became champion" if outcome.verdict == "Unchanged" else "Gate"
+    table = Table("rule", "figure", "threshold", "verdict", title=f"{gate}: {decision.challenger.name}, {against}")
     for rule in decision.rules:
         mark = "[green]passed[/green]" if rule.passed else "[red]failed[/red]"
         table.add_row(rule.rule, f"{rule.figure:.4g}", f"{rule.threshold:.4g}", mark)

@@ -20,7 +20,6 @@ from components.balancing import build_sample
 from components.dataset import file_sha256, open_dataset, read_info
 from components.errors import DataError, GateError, ModelNotFound, RecipeError
 from components.evaluation.evaluate import evaluate
-from components.evaluation.figures import curves_png
 from components.evaluation.records import Evaluation
 from components.gate import Decision, decide
 from components.gate import load_policy as load_gate_policy
@@ -109,6 +108,8 @@ def train_task(
     preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, threads: int | None = None
 ) -> str:
     """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on by itself."""
+    from components.evaluation.figures import curves_png  # matplotlib: 0.5 s
+
     data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
     info = read_info(data)
     key = hashlib.sha256(f"{recipe.to_json()} {info.fingerprint} {file_sha256(sample)} {code}".encode()).hexdigest()[

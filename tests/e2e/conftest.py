@@ -1,6 +1,5 @@
 """A real Prefect server and a process worker, on this machine alone."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -14,15 +13,6 @@ import httpx
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-LENIENT = """
-gate:
-  macro_f1_floor: 0.0
-  recall_floor: 0.0
-  ece_ceiling: 1.0
-  latency_ms_ceiling: 10000
-  slice_gap: 1.0
-  behaviour: {flip: 0.0, light: 0.0, rotation: 0.0, jpeg: 0.0}
-"""
 
 
 def free_port() -> int:
@@ -53,19 +43,15 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, lenient_policy: Path, outside: dict[str, str]) -> Iterator[Site]:
     """Gone after the module: a worker that lives on starts the nightly run at its hour, beside other tests."""
     root = tmp_path_factory.mktemp("site")
-    (root / "policy").mkdir()
     (root / "prefect").mkdir()
-    (root / "policy" / "gate.yaml").write_text(LENIENT)
-    (root / "policy" / "validation.yaml").write_text((REPOSITORY / "infra/policy/validation.yaml").read_text())
     port = free_port()
-    outside = {k: v for k, v in os.environ.items() if not k.startswith(("FERLINE_", "PREFECT_", "MLFLOW_"))}
     environment = {
         **outside,
         "FERLINE_HOME": str(root / "home"),
-        "FERLINE_POLICY": str(root / "policy"),
+        "FERLINE_POLICY": str(lenient_policy),
         "PREFECT_HOME": str(root / "prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -1,25 +1,16 @@
 """The pipeline as a person runs it: `ferline` in a process of its own, on a small dataset."""
 
 import json
-import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-LENIENT = """
-gate:
-  macro_f1_floor: 0.0
-  recall_floor: 0.0
-  ece_ceiling: 1.0
-  latency_ms_ceiling: 10000
-  slice_gap: 1.0
-  behaviour: {flip: 0.0, light: 0.0, rotation: 0.0, jpeg: 0.0}
-  champion: {min_gain: -1.0, tolerated_loss: 1.0}
-"""
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -28,6 +19,7 @@ class Bench:
     """A home folder and what `ferline` does in it."""
 
     root: Path
+    outside: dict[str, str]
 
     @property
     def home(self) -> Path:
@@ -36,8 +28,7 @@ class Bench:
     @property
     def environment(self) -> dict[str, str]:
         """This one's, with a home and a gate of its own."""
-        outside = {k: v for k, v in os.environ.items() if not k.startswith(("FERLINE_", "PREFECT_", "MLFLOW_"))}
-        return {**outside, "FERLINE_HOME": str(self.home), "FERLINE_POLICY": str(self.root / "policy")}
+        return {**self.outside, "FERLINE_HOME": str(self.home), "FERLINE_POLICY": str(self.root / "policy")}
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "flows.cli", *arguments]
@@ -58,23 +49,27 @@ class Bench:
         (self.root / "policy" / "gate.yaml").write_text(text)
 
 
-def open_bench(root: Path) -> Bench:
-    (root / "policy").mkdir()
-    validation = REPOSITORY / "infra" / "policy" / "validation.yaml"
-    (root / "policy" / "validation.yaml").write_text(validation.read_text())
-    bench = Bench(root)
-    bench.gate(LENIENT)
-    return bench
+@pytest.fixture(scope="session")
+def open_bench(lenient_policy: Path, outside: dict[str, str]) -> Callable[[Path], Bench]:
+    """Folder -> a bench in it, with a policy of its own to edit."""
+
+    def build(root: Path) -> Bench:
+        shutil.copytree(lenient_policy, root / "policy")
+        return Bench(root, outside)
+
+    return build
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, open_bench: Callable[[Path], Bench]) -> Bench:
     """An empty home."""
     return open_bench(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def promoted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, dict[str, Any]]:
+def promoted(
+    tmp_path_factory: pytest.TempPathFactory, open_bench: Callable[[Path], Bench]
+) -> tuple[Bench, dict[str, Any]]:
     """A home in which a tiny pipeline ran to a promoted champion, and the outcome it printed."""
     bench = open_bench(tmp_path_factory.mktemp("promoted"))
     source = ("--source", "synthetic:images=700,seed=3")

@@ -1,0 +1,60 @@
+"""What the documents say is what the program takes."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from components.settings import Settings
+from flows.cli import app
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+COMMAND_LINE = REPOSITORY / "docs" / "cli.md"
+
+
+def shown(program: str) -> list[str]:
+    """Calls of a program in the pages, their `$ ` lines and examples, apart from placeholders in capitals."""
+    lines = [line for page in PAGES for line in page.read_text().splitlines()]
+    found = [re.match(rf"(?:\$ |Example: )({program} .*?)(?:  +#.*)?$", line) for line in lines]
+    return sorted({match[1] for match in found if match and "[OPTIONS]" not in match[1]})
+
+
+@pytest.mark.parametrize("line", shown("ferline"))
+def test_every_call_of_ferline_is_one_that_it_takes(line: str) -> None:
+    """Parsed to its last option, not run."""
+    command, words = get_command(app), shlex.split(line.split(", or: ")[0])[1:]
+    while hasattr(command, "commands"):
+        command, words = command.commands[words[0]], words[1:]
+    command.make_context(command.name, words)
+
+
+def test_every_target_of_make_is_there() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), flags=re.M))
+    called = {line.split()[1] for line in shown("make")}
+    assert called >= {"run", "test"}
+    assert called <= targets
+
+
+def test_the_command_line_is_described_as_it_is() -> None:
+    command = [str(Path(sys.executable).parent / "typer"), "flows.cli", "utils", "docs", "--name", "ferline"]
+    made = subprocess.run(
+        [*command, "--title", "The command line"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert COMMAND_LINE.read_text().strip() == made.stdout.strip(), "`make docs` writes it anew"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_in_its_table(name: str) -> None:
+    rows = (REPOSITORY / "docs" / "settings.md").read_text()
+    assert f"| `FERLINE_{name.upper()}` | {Settings.model_fields[name].description} |" in rows
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
