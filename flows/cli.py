@@ -8,6 +8,7 @@ import typer
 
 from flows.cli_data import data_app
 from flows.cli_models import models_app
+from flows.cli_weights import weights_app
 from flows.console import REJECTED, Edge, console, emit, quiet_stdout
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(data_app, name="data", cls=Edge)
 app.add_typer(models_app, name="models", cls=Edge)
+app.add_typer(weights_app, name="weights", cls=Edge)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")]
@@ -27,6 +29,9 @@ def run(
     source: Annotated[str, typer.Option(help="synthetic, a CSV, an image folder or an archive.")] = "synthetic",
     preset: Annotated[list[str] | None, typer.Option(help="Preset to train; may be repeated.")] = None,
     assignments: Set = None,
+    from_run: Annotated[
+        list[str] | None, typer.Option(help="Finished run folder to take in beside or instead of training; repeats.")
+    ] = None,
     tiny: Annotated[bool, typer.Option("--tiny", help="Shrink every recipe to seconds.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what cannot be read.")] = False,
     held_out: Annotated[float, typer.Option(help="Share held out where the source names no splits.")] = 0.2,
@@ -41,10 +46,9 @@ def run(
     from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
     from flows.summary import print_outcome
 
-    defaults = TrainingParameters()
-    training = TrainingParameters(
-        tuple(preset) if preset else defaults.presets, tuple(assignments or ()), tiny, side_by_side
-    )
+    presets = tuple(preset) if preset else () if from_run else TrainingParameters().presets
+    brought = tuple(str(Path(folder).expanduser().absolute()) for folder in from_run or ())
+    training = TrainingParameters(presets, tuple(assignments or ()), tiny, side_by_side, brought)
     with quiet_stdout(as_json):
         outcome = run_pipeline(DataParameters(source, skip_bad, held_out), training, PromotionParameters(promote))
     emit(outcome) if as_json else print_outcome(outcome, console)
@@ -67,11 +71,13 @@ def train(
     from components.training.train import Job
     from components.training.train import train as run_training
     from flows.context import fetch
+    from flows.weights import places
 
     recipe = load_preset(preset)
     recipe = override(shrink(recipe) if tiny else recipe, assignments or [])
     with quiet_stdout(as_json):
-        summary = run_training(Job(preset, recipe, fetch(data), out), lambda line: print(line, flush=True))
+        job = Job(preset, recipe, fetch(data), out, places=places(recipe))
+        summary = run_training(job, lambda line: print(line, flush=True))
     emit(summary) if as_json else typer.echo(summary.to_json())
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from components.errors import RecipeError, TrainingError
@@ -30,16 +30,19 @@ def run_training(
     say: Callable[[str], None],
     epoch: Callable[[Epoch], None],
     threads: int | None = None,
+    places: Mapping[str, Path] | None = None,
 ) -> None:
     """Train until the child ends; `say` gets its lines, `epoch` each line of metrics.jsonl, earlier ones included.
 
-    threads: cores the child may take, all by default. Raises TrainingError with the child's last lines,
-    RecipeError where it explained itself.
+    threads: cores the child may take, all by default; places: where store URIs of the recipe lie.
+    Raises TrainingError with the child's last lines, RecipeError where it explained itself.
     """
     command = [
         sys.executable, "-m", "components.training", "--preset", preset, "--recipe", str(recipe),
         "--data", str(data), "--sample", str(sample), "--out", str(out),
     ]  # fmt: skip
+    for uri, folder in (places or {}).items():
+        command += ["--place", f"{uri}={folder}"]
     share = {"OMP_NUM_THREADS": str(threads)} if threads else {}
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **share},

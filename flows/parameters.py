@@ -36,6 +36,8 @@ class TrainingParameters:
     """Shrink every recipe to seconds, to try the pipeline out."""
     side_by_side: bool = False
     """Train the models at the same time instead of one after another; wants a device each."""
+    from_runs: tuple[str, ...] = ()
+    """Folders of finished runs, from a machine that only trains: they are judged beside what is trained here."""
 
 
 @dataclass(frozen=True)

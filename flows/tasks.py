@@ -25,8 +25,8 @@ from components.gate import Decision, decide
 from components.gate import load_policy as load_gate_policy
 from components.ingest import IngestOptions, ingest_to_store
 from components.labels import PUBLIC_TEST
-from components.registry import build_package, promote, register, reject
-from components.training.recipes import keys
+from components.registry import TrackedRun, build_package, promote, register, reject
+from components.training.recipes import keys, read_recipe
 from components.training.records import Recipe, RunSummary
 from components.validation import require_passed, validate
 from flows import artifacts
@@ -34,6 +34,7 @@ from flows.candidates import evaluated, model_folder
 from flows.context import fetch, promotion_lock, registry, settings, store, validation_policy, work_folder
 from flows.follow import run_training
 from flows.parameters import DataParameters
+from flows.weights import places
 
 CACHED: dict[str, Any] = {"cache_policy": INPUTS + TASK_SOURCE, "persist_result": True, "result_serializer": "json"}
 DATASETS, MODELS = Asset(key="ferline://datasets"), Asset(key="ferline://models")
@@ -108,8 +109,6 @@ def train_task(
     preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, threads: int | None = None
 ) -> str:
     """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on by itself."""
-    from components.evaluation.figures import curves_png  # matplotlib: 0.5 s
-
     data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
     info = read_info(data)
     key = hashlib.sha256(f"{recipe.to_json()} {info.fingerprint} {file_sha256(sample)} {code}".encode()).hexdigest()[
@@ -119,17 +118,48 @@ def train_task(
     asked.write_text(recipe.to_json())
     with registry().track(key, preset, {"preset": preset, **_flat(recipe)}) as run:
         run.log_dataset(dataset_uri, info)
-        run_training(asked, preset, data, sample, out, get_run_logger().info, run.log_epoch, threads)
-        summary = RunSummary.from_json((out / "summary.json").read_text())
-        run.log_metrics({"training_seconds": summary.seconds, "images_per_second": summary.images_per_second})
-        epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-        (out / "curves.png").write_bytes(curves_png(epochs, preset))
-        for name in ("recipe.json", "summary.json", "environment.json", "curves.png"):
-            run.log_files(out / name)
-        (out / "mlflow_run").write_text(run.run_id)
+        run_training(asked, preset, data, sample, out, get_run_logger().info, run.log_epoch, threads, places(recipe))
+        _log_run(run, out, preset)
     uri = store().put_folder(out, f"runs/{key}")
     shutil.rmtree(out)
     return uri
+
+
+@task(name="take in", task_run_name="take in {folder}", timeout_seconds=3600, **CACHED)
+def take_in_task(folder: str, summary: RunSummary, dataset_uri: str) -> str:
+    """A run that another machine trained -> its URI in the store; checked, and recorded in MLflow as one of ours."""
+    source, info = Path(folder), read_info(fetch(dataset_uri))
+    if summary.fingerprint != info.fingerprint:
+        raise DataError(
+            f"{folder} was trained on dataset {summary.fingerprint[:16]}, this run is about {info.name}: name the "
+            "source it was trained on."
+        )
+    if file_sha256(source / "model.onnx") != summary.model_sha256:
+        raise DataError(f"{source / 'model.onnx'} is not what the run's summary.json says: copy the folder again.")
+    key = f"in-{summary.model_sha256[:16]}"
+    out = work_folder(f"taken/{key}")
+    shutil.copytree(source, out, dirs_exist_ok=True)
+    with registry().track(key, summary.preset, {"preset": summary.preset, **_flat(read_recipe(out))}) as run:
+        run.log_dataset(dataset_uri, info)
+        for line in (out / "metrics.jsonl").read_text().splitlines():
+            run.log_epoch(json.loads(line))
+        _log_run(run, out, summary.preset)
+    uri = store().put_folder(out, f"runs/{key}")
+    shutil.rmtree(out)
+    return uri
+
+
+def _log_run(run: TrackedRun, out: Path, preset: str) -> None:
+    """A finished run folder's cost, pictures and files to MLflow; the folder remembers the MLflow run."""
+    from components.evaluation.figures import curves_png  # matplotlib: 0.5 s
+
+    summary = RunSummary.from_json((out / "summary.json").read_text())
+    run.log_metrics(summary.cost)
+    epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    (out / "curves.png").write_bytes(curves_png(epochs, preset))
+    for name in ("recipe.json", "summary.json", "environment.json", "curves.png"):
+        run.log_files(out / name)
+    (out / "mlflow_run").write_text(run.run_id)
 
 
 @task(name="evaluate", task_run_name="evaluate {name}", timeout_seconds=3600, **CACHED)

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas import State
@@ -10,9 +11,11 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from components.dataset import file_sha256
+from components.errors import RecipeError
 from components.gate import Decision
 from components.registry import reconcile
 from components.registry.records import ModelVersion
+from components.training import read_summary
 from components.training.recipes import load_preset, override
 from components.training.recipes import tiny as shrink
 from components.training.records import Recipe
@@ -35,6 +38,7 @@ from flows.tasks import (
     register_task,
     reject_task,
     reuse,
+    take_in_task,
     train_task,
     validate_task,
 )
@@ -61,7 +65,9 @@ def train_pipeline(
     recipes = {preset: _recipe(preset, training) for preset in training.presets}
     dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
     validation = _validate(dataset)
-    runs = _train(recipes, dataset, training.side_by_side)
+    runs = {**_train(recipes, dataset, training.side_by_side), **_take_in(training.from_runs, dataset)}
+    if not runs:
+        raise RecipeError("nothing to judge: name at least one preset or one finished run.")
     candidates = _evaluate(runs, dataset)
     judgement = _judge(candidates[0], dataset, promotion)
     outcome = Outcome(
@@ -100,6 +106,15 @@ def _train(recipes: dict[str, Recipe], dataset: str, side_by_side: bool) -> dict
         for future in futures.values():
             future.wait()
     return {preset: reuse(train_task, *call) for preset, call in calls.items()}
+
+
+def _take_in(folders: tuple[str, ...], dataset: str) -> dict[str, str]:
+    """Preset with `(taken in)` and its folder's name -> URI of its run folder."""
+    summaries = {folder: read_summary(Path(folder)) for folder in folders}
+    return {
+        f"{summary.preset} ({Path(folder).name})": reuse(take_in_task, folder, summary, dataset)
+        for folder, summary in summaries.items()
+    }
 
 
 def training_code() -> str:

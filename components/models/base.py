@@ -19,15 +19,20 @@ class Normalisation:
     per_image: bool = False
 
 
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's conversion to gray
+
+
 class Preprocess(nn.Module):
-    """uint8 or float images [B, H, W], 0-255 -> float32 [B, C, S, S], on the images' device."""
+    """uint8 or float images, gray [B, H, W] or RGB [B, 3, H, W], 0-255 -> float32 [B, C, S, S], on their device."""
 
     def __init__(self, size: int, channels: int, normalisation: Normalisation) -> None:
         super().__init__()
         self.size, self.channels, self.normalisation = size, channels, normalisation
 
     def forward(self, images: Tensor) -> Tensor:
-        pixels = images.unsqueeze(1).to(torch.float32) / 255  # [B, 1, H, W]
+        pixels = (images if images.ndim == 4 else images.unsqueeze(1)).to(torch.float32) / 255  # [B, 1 or 3, H, W]
+        if pixels.shape[1] > self.channels:
+            pixels = (pixels * pixels.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
         if pixels.shape[-1] != self.size or pixels.shape[-2] != self.size:
             shrinks = pixels.shape[-1] > self.size  # antialiasing changes nothing when growing and has no ONNX form
             pixels = F.interpolate(pixels, (self.size, self.size), mode="bilinear", antialias=shrinks)
@@ -47,6 +52,20 @@ class Attending(Protocol):
         """Features [B, D] and every layer's attention weights [B, heads, N, N], first layer first."""
 
 
+@runtime_checkable
+class Tokenised(Protocol):
+    """A transformer in two steps, so that masked autoencoding can leave tokens out between them."""
+
+    patch: int
+    """Side in pixels of what one token stands for."""
+
+    def tokens(self, pixels: Tensor) -> Tensor:
+        """[B, C, S, S] -> [B, 1 + patches, D], CLS first, positions added."""
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """[B, N, D] -> [B, N, D] for any N."""
+
+
 class FaceModel(nn.Module):
     """A network behind its preprocessing and the paper's head (3.2).
 
@@ -64,3 +83,8 @@ class FaceModel(nn.Module):
         """images: uint8 or float [B, H, W], 0-255 -> logits float32 [B, 7]."""
         logits: Tensor = self.head(self.backbone(self.preprocess(images)))
         return logits.float()
+
+    def answer(self, images: Tensor, flips: bool) -> Tensor:
+        """Logits [B, 7]; with `flips` the mean over each image and its mirror image."""
+        logits: Tensor = self(images)
+        return (logits + self(images.flip(-1))) / 2 if flips else logits

@@ -9,6 +9,9 @@ from components.models.compact import REDUCTION, CompactViT
 from components.models.records import ModelRecipe
 from components.models.vit import ViTBackbone, build_vit
 
+# torchvision's ImageNet weights expect the mean and deviation of ImageNet, here those of its gray images.
+IMAGENET = Normalisation(0.449, 0.226)
+
 
 def _vit(recipe: ModelRecipe) -> FaceModel:
     vit = build_vit(recipe)
@@ -27,13 +30,13 @@ def _compact(recipe: ModelRecipe) -> FaceModel:
 
 def _resnet18(recipe: ModelRecipe) -> FaceModel:
     backbone, features = build_resnet18(recipe)
-    preprocess = Preprocess(recipe.image_size, 3, Normalisation())
+    preprocess = Preprocess(recipe.image_size, 3, IMAGENET)
     return FaceModel(preprocess, backbone, features, recipe.head_hidden, recipe.dropout)
 
 
 def _vgg16(recipe: ModelRecipe) -> FaceModel:
     backbone, features = build_vgg16(recipe)
-    preprocess = Preprocess(recipe.image_size, 3, Normalisation())
+    preprocess = Preprocess(recipe.image_size, 3, IMAGENET)
     return FaceModel(preprocess, backbone, features, recipe.head_hidden, recipe.dropout)
 
 
@@ -46,7 +49,7 @@ MODELS: dict[str, Callable[[ModelRecipe], FaceModel]] = {
 
 
 def build_model(recipe: ModelRecipe) -> FaceModel:
-    """The network of a recipe, freshly initialised from torch's global seed; raises RecipeError, ModelNotFound."""
+    """The network of a recipe, weights loaded or drawn from torch's global seed; raises RecipeError, ModelNotFound."""
     if recipe.name not in MODELS:
         raise RecipeError(f"unknown model {recipe.name!r}; there are {', '.join(MODELS)}.")
     return MODELS[recipe.name](recipe)

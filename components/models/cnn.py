@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-import torch
 from torch import nn
 from torchvision.models import resnet18
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
 from components.errors import ModelNotFound
 from components.models.records import ModelRecipe
+from components.models.weights import read_state, require_fit
+
+_LAST = ("fc.", "classifier.6")  # the layer that names ImageNet's classes
 
 
 def build_resnet18(recipe: ModelRecipe) -> tuple[nn.Module, int]:
@@ -44,11 +46,7 @@ def _load(network: nn.Module, file: str) -> None:
         return
     if not Path(file).is_file():
         raise ModelNotFound(f"no weight file {file}: name a torchvision state dict, or leave model.pretrained empty.")
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    wanted = {k: v for k, v in network.state_dict().items() if not k.startswith(("fc.", "classifier.6"))}
-    wrong = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
-    if wrong:
-        raise ModelNotFound(
-            f"{file} does not fit: {len(wrong)} tensors missing or of another shape, first {wrong[:3]}."
-        )
-    network.load_state_dict({k: state[k] for k in wanted}, strict=False)
+    state = {k: v for k, v in read_state(Path(file)).items() if not k.startswith(_LAST)}
+    wanted = {k: v for k, v in network.state_dict().items() if not k.startswith(_LAST)}
+    require_fit(wanted, state, file)
+    network.load_state_dict(state, strict=False)

@@ -90,22 +90,27 @@ class CompactViT(nn.Module):
         rates = torch.linspace(0, recipe.drop_path, recipe.depth).tolist()
         self.layers = nn.ModuleList(Layer(recipe, rate) for rate in rates)
         self.norm = nn.LayerNorm(recipe.width)
+        self.patch = REDUCTION
 
-    def _tokens(self, pixels: Tensor) -> Tensor:
+    def tokens(self, pixels: Tensor) -> Tensor:
+        """[B, 1 + patches, width], CLS first, positions added."""
         tokens = self.stem(pixels).flatten(2).transpose(1, 2)  # [B, side*side, D]
         tokens = torch.cat([self.cls.expand(tokens.shape[0], -1, -1), tokens], 1)
         return tokens + self.positions
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        x = self._tokens(pixels)
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Tokens through every layer and the final norm, [B, N, width] for any N."""
         for layer in self.layers:
-            x = layer(x)
-        features: Tensor = self.norm(x[:, 0])
-        return features
+            tokens = layer(tokens)
+        encoded: Tensor = self.norm(tokens)
+        return encoded
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.encode(self.tokens(pixels))[:, 0]
 
     def attend(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Features and every layer's attention weights [B, heads, N, N], first layer first."""
-        x, attentions = self._tokens(pixels), []
+        x, attentions = self.tokens(pixels), []
         for layer in self.layers:
             assert isinstance(layer, Layer)
             x, weights = layer.attend(x)

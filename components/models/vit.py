@@ -11,6 +11,7 @@ from transformers import ViTConfig, ViTModel
 
 from components.errors import ModelNotFound
 from components.models.records import ModelRecipe
+from components.models.weights import read_state, require_fit, vit_config, vit_state
 
 
 class ViTBackbone(nn.Module):
@@ -19,6 +20,19 @@ class ViTBackbone(nn.Module):
     def __init__(self, vit: ViTModel) -> None:
         super().__init__()
         self.vit = vit
+        self.patch = int(vit.config.patch_size)
+
+    def tokens(self, pixels: Tensor) -> Tensor:
+        """[B, 1 + patches, width], CLS first, positions added."""
+        tokens: Tensor = self.vit.embeddings(pixels, interpolate_pos_encoding=True)
+        return tokens
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Tokens through every layer and the final norm, [B, N, width] for any N."""
+        for layer in self.vit.layers:
+            tokens = layer(tokens)
+        encoded: Tensor = self.vit.layernorm(tokens)
+        return encoded
 
     def forward(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.vit(pixels, interpolate_pos_encoding=True).last_hidden_state[:, 0]
@@ -51,17 +65,29 @@ def build_vit(recipe: ModelRecipe) -> ViTModel:
 
 
 def load_vit(where: str) -> ViTModel:
-    """Weights from a local folder or the hub; raises ModelNotFound with the ways out."""
-    if where.startswith((".", "/", "~")) and not (Path(where).expanduser() / "config.json").is_file():
+    """Weights from a state dict, a local folder or the hub; raises ModelNotFound with the ways out."""
+    path = Path(where).expanduser()
+    if path.is_file():
+        return _from_state(path)
+    if where.startswith((".", "/", "~", "s3:")) and not (path / "config.json").is_file():
         raise ModelNotFound(
             f"no ViT weights in {where}: a folder in the hub's layout holds config.json and model.safetensors."
         )
-    source = str(Path(where).expanduser()) if Path(where).expanduser().is_dir() else where
     try:
-        return ViTModel.from_pretrained(source, add_pooling_layer=False)
+        return ViTModel.from_pretrained(str(path) if path.is_dir() else where, add_pooling_layer=False)
     except (OSError, ValueError) as error:
         raise ModelNotFound(
             f"cannot load ViT weights {where!r}: {str(error).splitlines()[0]}\n"
             "Ways out: connect to the model hub; or copy the model's folder (config.json, model.safetensors) here and "
-            "name it with --set model.pretrained=FOLDER; or train from scratch with --set model.pretrained= ."
+            "name it with --set model.pretrained=FOLDER; or take it from a store that `ferline weights mirror` filled; "
+            "or train from scratch with --set model.pretrained= ."
         ) from error
+
+
+def _from_state(file: Path) -> ViTModel:
+    """A timm, torchvision or transformers state dict; the network's size follows from it."""
+    state = vit_state(read_state(file))
+    vit = ViTModel(vit_config(state, file), add_pooling_layer=False)
+    require_fit(vit.state_dict(), state, str(file))
+    vit.load_state_dict(state)
+    return vit

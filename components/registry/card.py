@@ -150,9 +150,15 @@ def _training(summary: RunSummary, evaluation: Evaluation) -> str:
         ("device", f"{summary.device} ({summary.device_reason})"),
         ("time", f"{summary.seconds / 60:.1f} minutes, {summary.images_per_second:.0f} images a second"),
         ("peak memory", f"{summary.peak_memory_mb:,.0f} MB"),
+        ("energy", _energy(summary)),
         ("sha256 of model.onnx", f"`{summary.model_sha256}`"),
     ]
     return _table(("", ""), rows)
+
+
+def _energy(summary: RunSummary) -> str:
+    known = "" if summary.energy_wh is None else f"{summary.energy_wh:,.2f} Wh, "
+    return f"{known}{summary.energy_source}"
 
 
 def _figures_table(first: str, parts: Sequence[tuple[str, Figures]]) -> str:

@@ -23,6 +23,8 @@ def parser() -> argparse.ArgumentParser:
     add("--preset", default="quick", help="name of a preset (default: %(default)s)")
     add("--recipe", type=Path, help="a recipe.json, in place of the preset's")
     add("--sample", type=Path, help="a balanced sample (sample.npz); made from the recipe if absent")
+    add("--place", dest="places", action="append", default=[], metavar="URI=FOLDER",
+        help="where weights or a teacher that the recipe names by a store URI lie here; repeats")  # fmt: skip
     add("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="recipe override; repeats")
     add("--tiny", action="store_true", help="shrink the recipe to seconds")
     return options
@@ -38,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         recipe = from_json(options.recipe.read_text()) if options.recipe else load_preset(options.preset)
         recipe = override(shrink(recipe) if options.tiny else recipe, options.assignments)
-        job = Job(options.preset, recipe, options.data, options.out, options.sample)
+        places = {uri: Path(path) for uri, _, path in (text.rpartition("=") for text in options.places)}
+        job = Job(options.preset, recipe, options.data, options.out, options.sample, places)
         summary = train(job, lambda line: print(line, flush=True))
     except (FerlineError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -6,11 +6,13 @@ global generator on the CPU, which checkpoints keep, so a resumed run sees the s
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from components.training.policy import apply_policy
 from components.training.records import AugmentRecipe
 
 
@@ -24,6 +26,7 @@ def augment(images: Tensor, recipe: AugmentRecipe, strong: Tensor) -> Tensor:
     out = affine(out, recipe, factor)
     out = light(out, recipe.light, factor)
     out = blur(out, recipe.blur)
+    out = apply_policy(out, recipe.policy_operations, recipe.policy_magnitude)
     return erase(out, recipe.erasing)
 
 
@@ -92,6 +95,6 @@ OFF = AugmentRecipe(flip=0, rotation=0, translation=0, scale=0, light=0, blur=0,
 """No augmentation: `augment` returns the images as floats."""
 
 
-def only(**fields: float) -> AugmentRecipe:
+def only(**fields: Any) -> AugmentRecipe:
     """One augmentation alone, for looking at it."""
     return replace(OFF, **fields)

@@ -1,6 +1,7 @@
 """transformers' Trainer, with our schedule, sampler, moving average and metrics file."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as distributed
+from safetensors import SafetensorError
 from sklearn.metrics import accuracy_score, f1_score
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -23,8 +26,11 @@ from transformers import (
 )
 
 from components.balancing.records import Sample
+from components.errors import RecipeError, TrainingError
 from components.training.device import Device
+from components.training.energy import Meter
 from components.training.module import Collator, Rows, TrainingModule
+from components.training.optimizer import build_optimizer
 from components.training.records import Recipe
 from components.training.schedule import Schedule, build_scheduler
 
@@ -32,12 +38,18 @@ PROGRESS_SECONDS = 20.0
 
 
 class FerTrainer(Trainer):
-    """The stock loop with two choices of ours: the learning rate over time and the balanced sampler."""
+    """The stock loop with choices of ours: optimizer, learning rate over time, balanced sampler, errors in words."""
 
-    def __init__(self, recipe: Recipe, sample: Sample, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.recipe, self.sample = recipe, sample
+    def __init__(self, recipe: Recipe, sample: Sample, module: TrainingModule, **kwargs: Any) -> None:
+        super().__init__(model=module, **kwargs)
+        self.recipe, self.sample, self.module = recipe, sample, module
         self.lr_scheduler: LambdaLR | None = None
+        self.optimizer: Optimizer | None = None
+
+    def create_optimizer(self, model: Any = None) -> Optimizer:
+        if self.optimizer is None:
+            self.optimizer = build_optimizer(self.module.model, self.recipe.optimizer)
+        return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LambdaLR:
         if self.lr_scheduler is None:
@@ -52,6 +64,19 @@ class FerTrainer(Trainer):
             return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return]  # untyped upstream
         return WeightedRandomSampler(self.sample.weights.tolist(), len(self.sample.train))
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """A disk that is full leaves the checkpoints before this one as they are."""
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            half = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            shutil.rmtree(half, ignore_errors=True)
+            raise TrainingError(
+                f"the checkpoint of step {self.state.global_step} could not be written below {self.args.output_dir}: "
+                f"{str(error).splitlines()[0]}. Make room there and start again: training goes on from the checkpoint "
+                "before."
+            ) from error
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         """safetensors wants plain layouts, and convolutions train with their channels last."""
         state = self.model.state_dict() if state_dict is None else state_dict
@@ -61,15 +86,18 @@ class FerTrainer(Trainer):
 class Progress(TrainerCallback):
     """metrics.jsonl, one line an epoch; lines on standard output; plateau and moving average kept up to date."""
 
-    def __init__(self, module: TrainingModule, path: Path, images: int, say: Callable[[str], None]) -> None:
-        self.module, self.path, self.images, self.say = module, path, images, say
+    def __init__(
+        self, module: TrainingModule, path: Path, images: int, meter: Meter, say: Callable[[str], None]
+    ) -> None:
+        self.module, self.path, self.images, self.meter, self.say = module, path, images, meter, say
         self.started = self.spoke = time.monotonic()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """A resumed run drops what was written after its checkpoint."""
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
-        self.path.write_text("".join(line + "\n" for line in kept))
+        if state.is_world_process_zero:
+            self.path.write_text("".join(line + "\n" for line in kept))
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.started = self.spoke = time.monotonic()
@@ -79,6 +107,13 @@ class Progress(TrainerCallback):
         if time.monotonic() - self.spoke > PROGRESS_SECONDS:
             self.spoke = time.monotonic()
             self.say(f"  step {state.global_step}/{state.max_steps}, epoch {state.epoch or 0:.2f}")
+
+    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Each process has seen other images: their batch norms' statistics are averaged before one is evaluated."""
+        if distributed.is_initialized():
+            for buffer in self.module.statistics():
+                distributed.all_reduce(buffer)
+                buffer /= distributed.get_world_size()
 
     def on_evaluate(
         self,
@@ -92,8 +127,11 @@ class Progress(TrainerCallback):
         schedule = lr_scheduler.lr_lambdas[0]
         assert isinstance(schedule, Schedule)
         schedule.observe(metrics["eval_loss"], state.global_step)
+        if not state.is_world_process_zero:
+            return
         trained = next(entry for entry in reversed(state.log_history) if "loss" in entry)
         seconds = time.monotonic() - self.started
+        energy = self.meter.read_wh()
         line = {
             "epoch": round(state.epoch or 0),
             "step": state.global_step,
@@ -104,6 +142,7 @@ class Progress(TrainerCallback):
             "learning_rate": trained["learning_rate"],
             "seconds": round(seconds, 3),
             "images_per_second": round(self.images / seconds, 1),
+            **({} if energy is None else {"energy_wh": round(energy, 4)}),
         }
         with self.path.open("a") as stream:
             stream.write(json.dumps(line) + "\n")
@@ -123,12 +162,14 @@ def epoch_metrics(prediction: EvalPrediction) -> dict[str, float]:
     }
 
 
-def arguments(recipe: Recipe, device: Device, out: Path) -> TrainingArguments:
+def arguments(recipe: Recipe, device: Device, out: Path, processes: int) -> TrainingArguments:
     """A recipe in the Trainer's words. Early stopping and the best checkpoint go by validation macro-F1."""
+    if recipe.batch_size % processes:
+        raise RecipeError(f"batch_size {recipe.batch_size} cannot be shared by {processes} processes evenly.")
     return TrainingArguments(
         output_dir=str(out / "checkpoints"),
         num_train_epochs=recipe.epochs,
-        per_device_train_batch_size=recipe.batch_size,
+        per_device_train_batch_size=recipe.batch_size // processes,
         per_device_eval_batch_size=256,
         learning_rate=recipe.optimizer.lr,
         weight_decay=recipe.optimizer.weight_decay,
@@ -147,6 +188,8 @@ def arguments(recipe: Recipe, device: Device, out: Path) -> TrainingArguments:
         label_names=["labels"],
         remove_unused_columns=False,
         dataloader_pin_memory=False,
+        ddp_broadcast_buffers=False,  # the whole dataset is one of them
+        ddp_find_unused_parameters=False,
         disable_tqdm=True,
         report_to=[],
     )
@@ -159,17 +202,19 @@ def build_trainer(
     labels: np.ndarray[Any, np.dtype[np.int64]],
     device: Device,
     out: Path,
+    processes: int,
+    meter: Meter,
     say: Callable[[str], None],
 ) -> FerTrainer:
     """The loop, ready to run; labels: int64 [N] of the whole dataset."""
-    callbacks: list[TrainerCallback] = [Progress(module, out / "metrics.jsonl", len(sample.train), say)]
+    callbacks: list[TrainerCallback] = [Progress(module, out / "metrics.jsonl", len(sample.train), meter, say)]
     if recipe.patience:
         callbacks.append(EarlyStoppingCallback(recipe.patience))
     trainer = FerTrainer(
         recipe,
         sample,
-        model=module,
-        args=arguments(recipe, device, out),
+        module,
+        args=arguments(recipe, device, out, processes),
         data_collator=Collator(labels),
         train_dataset=Rows(sample.train, sample.augmented),
         eval_dataset=Rows(sample.validation),

@@ -1,6 +1,5 @@
 """Losses over soft targets, so that label smoothing and mixup need no case of their own."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,12 +27,8 @@ def compute_loss(logits: Tensor, targets: Tensor, recipe: LossRecipe, class_weig
     return -(targets * log_p).sum(-1).mean()
 
 
-def mixup(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Mix each image and its target with another of the batch (Zhang et al. 2018, arXiv 1710.09412).
-
-    images: float [B, H, W]; targets: float [B, C]. Draws from torch's global generator, which checkpoints keep.
-    """
-    a, b = torch._standard_gamma(torch.full((2,), alpha))  # two gammas make a Beta
-    share = float(a / (a + b).clamp_min(1e-12))
-    order = torch.randperm(len(images), device=images.device)
-    return images * share + images[order] * (1 - share), targets * share + targets[order] * (1 - share)
+def distillation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(teacher / T || student / T), mean of a batch (Hinton et al. 2015, section 2). Both float [B, C]."""
+    student = (logits.float() / temperature).log_softmax(-1)
+    target = (teacher.float() / temperature).log_softmax(-1)
+    return temperature**2 * F.kl_div(student, target, reduction="batchmean", log_target=True)

@@ -1,5 +1,6 @@
 """The network as the training loop sees it: rows in, loss out; the dataset lies on its device as uint8."""
 
+import sys
 from typing import TypedDict
 
 import numpy as np
@@ -12,8 +13,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from components.labels import CLASSES
 from components.models.base import FaceModel
+from components.models.stages import freeze_below
 from components.training.augment import augment
-from components.training.losses import compute_loss, mixup, soft_targets
+from components.training.losses import compute_loss, distillation, soft_targets
+from components.training.mixing import mix
 from components.training.records import Recipe
 
 
@@ -59,17 +62,32 @@ class TrainingModule(nn.Module):
     class_weights: Tensor
 
     def __init__(
-        self, model: FaceModel, images: npt.NDArray[np.uint8], class_weights: npt.NDArray[np.float32], recipe: Recipe
+        self,
+        model: FaceModel,
+        images: npt.NDArray[np.uint8],
+        class_weights: npt.NDArray[np.float32],
+        recipe: Recipe,
+        teacher: FaceModel | None = None,
     ) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
+        self.frozen = freeze_below(model, {"head": 0, "partial": recipe.top_blocks}.get(recipe.regime, sys.maxsize))
+        self.teacher = [teacher.eval().requires_grad_(False)] if teacher else []  # in a list: no part of checkpoints
         self.ema = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)  # type: ignore[no-untyped-call]
             if recipe.ema
             else None
         )
+        if self.ema is not None:
+            self.ema.requires_grad_(False)
         self.register_buffer("images", torch.from_numpy(np.array(images)), persistent=False)
         self.register_buffer("class_weights", torch.from_numpy(class_weights), persistent=False)
+
+    def train(self, mode: bool = True) -> "TrainingModule":
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     def kept(self) -> FaceModel:
         """The network that is evaluated and exported: the moving average where there is one."""
@@ -81,14 +99,27 @@ class TrainingModule(nn.Module):
         """Loss and logits [B, 7]; evaluation reports plain cross-entropy whatever the recipe trains with."""
         images = self.images[rows]
         if not self.training:
-            logits = self.kept()(images)
+            logits = self.kept().answer(images, self.recipe.test_flips)
             return {"loss": F.cross_entropy(logits, labels), "logits": logits}
         pixels = augment(images, self.recipe.augment, strong)
         targets = soft_targets(labels, len(CLASSES), self.recipe.loss.label_smoothing)
-        if self.recipe.augment.mixup and bool(torch.rand(()) < 0.5):
-            pixels, targets = mixup(pixels, targets, self.recipe.augment.mixup)
+        pixels, targets = mix(pixels, targets, self.recipe.augment)
         logits = self.model(pixels)
-        return {"loss": compute_loss(logits, targets, self.recipe.loss, self.class_weights), "logits": logits}
+        loss = compute_loss(logits, targets, self.recipe.loss, self.class_weights)
+        return {"loss": self._with_teacher(loss, logits, pixels), "logits": logits}
+
+    def _with_teacher(self, loss: Tensor, logits: Tensor, pixels: Tensor) -> Tensor:
+        if not self.teacher:
+            return loss
+        with torch.no_grad():
+            taught = self.teacher[0].to(pixels.device)(pixels)
+        distill = self.recipe.distill
+        return (1 - distill.weight) * loss + distill.weight * distillation(logits, taught, distill.temperature)
+
+    def statistics(self) -> list[Tensor]:
+        """Running means and variances of every batch norm, the moving average's too."""
+        networks = [self.model, *([self.ema.module] if self.ema is not None else [])]
+        return [b for network in networks for b in network.buffers() if b.is_floating_point()]
 
     def update_average(self) -> None:
         """After an optimizer step."""

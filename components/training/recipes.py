@@ -7,6 +7,7 @@ import json
 import pkgutil
 import types
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from components.errors import RecipeError
@@ -40,7 +41,9 @@ def tiny(recipe: Recipe) -> Recipe:
     model = dataclasses.replace(
         recipe.model, image_size=32, patch_size=8, width=32, depth=2, heads=2, head_hidden=16, cnn_width=0.0625
     )
-    return dataclasses.replace(recipe, model=model, epochs=2, batch_size=min(recipe.batch_size, 64))
+    pretrain = dataclasses.replace(recipe.pretrain, epochs=min(recipe.pretrain.epochs, 1), width=16)
+    batch_size = min(recipe.batch_size, 64)
+    return dataclasses.replace(recipe, model=model, pretrain=pretrain, top_blocks=1, epochs=2, batch_size=batch_size)
 
 
 def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
@@ -72,6 +75,10 @@ def _parse(hint: Any, key: str, value: str) -> object:
         if value not in choices:
             raise RecipeError(f"{key} is {value!r}; it is one of {', '.join(map(str, choices))}.")
         return value
+    if hint is bool:
+        if value.lower() not in ("true", "false"):
+            raise RecipeError(f"{key} is {value!r}; it is true or false.")
+        return value.lower() == "true"
     try:
         return hint(value)
     except ValueError as error:
@@ -90,6 +97,11 @@ def keys(node: object, prefix: str = "") -> list[str]:
 def from_json(text: str) -> Recipe:
     """A recipe from recipe.json; raises RecipeError for an unknown key."""
     return cast(Recipe, _build(Recipe, json.loads(text), ""))
+
+
+def read_recipe(run: Path) -> Recipe:
+    """The recipe of a run folder."""
+    return from_json((run / "recipe.json").read_text())
 
 
 def _build(cls: type[Any], raw: Mapping[str, object], prefix: str) -> object:

@@ -16,32 +16,48 @@ def _within(name: str, value: float, low: float, high: float) -> None:
         raise RecipeError(f"{name} is {value}; it must lie between {low} and {high}.")
 
 
+def _one_of(name: str, value: str, *allowed: str) -> None:
+    if value not in allowed:
+        raise RecipeError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+
+
 @dataclass(frozen=True)
 class OptimizerRecipe:
-    """AdamW (Loshchilov & Hutter 2019)."""
+    """Steps: AdamW (Loshchilov & Hutter 2019), Adam (Kingma & Ba 2015) or SGD."""
 
     __pydantic_config__: ClassVar[Any] = _FORM
 
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Rule of a step; all three are among those the paper tried (3.2)."""
     lr: float = 1e-5
     """Learning rate before warm-up's multiplier (paper 3.2: 1e-5)."""
     weight_decay: float = 1e-4
-    """Decoupled weight decay; norms and biases are spared (paper 3.2: 1e-4)."""
+    """Weight decay, decoupled for `adamw`, added to the gradient for the others; norms and biases are spared
+    (paper 3.2: 1e-4)."""
+    momentum: float = 0.9
+    """`sgd`: Nesterov momentum."""
+    layer_decay: float = 1.0
+    """Each stage learns at this factor of the rate of the one above it (Clark et al. 2020); 1 for none."""
     clip_norm: float = 1.0
-    """Gradients are scaled to at most this norm."""
+    """Gradients are scaled to at most this norm; 0 leaves them."""
 
     def __post_init__(self) -> None:
+        _one_of("optimizer.name", self.name, "adamw", "adam", "sgd")
+        _within("optimizer.momentum", self.momentum, 0, 0.999)
+        _within("optimizer.layer_decay", self.layer_decay, 0.1, 1)
+        _within("optimizer.clip_norm", self.clip_norm, 0, 1000)
         _within("optimizer.lr", self.lr, 1e-8, 10)
         _within("optimizer.weight_decay", self.weight_decay, 0, 1)
 
 
 @dataclass(frozen=True)
 class ScheduleRecipe:
-    """Learning rate over time: gradual warm-up (Goyal et al. 2017), then plateau or cosine."""
+    """Learning rate over time: gradual warm-up (Goyal et al. 2017), then plateau, cosine, steps or constant."""
 
     __pydantic_config__: ClassVar[Any] = _FORM
 
-    after: Literal["plateau", "cosine", "constant"] = "plateau"
-    """What follows the warm-up."""
+    after: Literal["plateau", "cosine", "step", "constant"] = "plateau"
+    """What follows the warm-up (paper 3.2 tried the first three)."""
     warmup_epochs: float = 3.0
     """Length of the warm-up; 0 for none (paper 3.2: 3)."""
     multiplier: float = 10.0
@@ -50,8 +66,16 @@ class ScheduleRecipe:
     """`plateau`: the rate is multiplied by this when the validation loss stalls."""
     plateau_patience: int = 1
     """`plateau`: epochs without improvement that are tolerated."""
+    step_epochs: float = 5.0
+    """`step`: the rate falls every so many epochs after the warm-up, as torch's StepLR does."""
+    step_factor: float = 0.1
+    """`step`: what the rate is multiplied by then."""
 
     def __post_init__(self) -> None:
+        _one_of("schedule.after", self.after, "plateau", "cosine", "step", "constant")
+        _within("schedule.plateau_patience", self.plateau_patience, 0, 10_000)
+        _within("schedule.step_epochs", self.step_epochs, 0.01, 10_000)
+        _within("schedule.step_factor", self.step_factor, 0.001, 0.999)
         _within("schedule.multiplier", self.multiplier, 1, 1000)
         _within("schedule.warmup_epochs", self.warmup_epochs, 0, 100)
         _within("schedule.plateau_factor", self.plateau_factor, 0.01, 0.99)
@@ -73,6 +97,7 @@ class LossRecipe:
     """Share of a label spread over all classes (Szegedy et al. 2016)."""
 
     def __post_init__(self) -> None:
+        _one_of("loss.name", self.name, "cross-entropy", "weighted", "focal")
         _within("loss.focal_alpha", self.focal_alpha, 0, 1)
         _within("loss.focal_gamma", self.focal_gamma, 0, 10)
         _within("loss.label_smoothing", self.label_smoothing, 0, 0.9)
@@ -100,12 +125,61 @@ class AugmentRecipe:
     """Probability of random erasing (Zhong et al. 2020)."""
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution (Zhang et al. 2018), applied to half of the batches; 0 for none."""
+    cutmix: float = 0.0
+    """Alpha of cutmix's Beta distribution (Yun et al. 2019), applied to half of the batches; with mixup as well, a
+    coin decides between the two."""
+    policy_operations: int = 0
+    """Operations drawn for every image as RandAugment does (Cubuk et al. 2020); 0 for none."""
+    policy_magnitude: float = 0.3
+    """Their strength, 0 to 1."""
 
     def __post_init__(self) -> None:
-        for name in ("flip", "translation", "scale", "light", "blur", "erasing"):
+        for name in ("flip", "translation", "scale", "light", "blur", "erasing", "policy_magnitude"):
             _within(f"augment.{name}", getattr(self, name), 0, 1)
         _within("augment.rotation", self.rotation, 0, 180)
         _within("augment.mixup", self.mixup, 0, 10)
+        _within("augment.cutmix", self.cutmix, 0, 10)
+        _within("augment.policy_operations", self.policy_operations, 0, 10)
+
+
+@dataclass(frozen=True)
+class DistillRecipe:
+    """Learning from a trained network's answers beside the labels (Hinton et al. 2015, arXiv 1503.02531)."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    teacher: str = ""
+    """Folder or store URI of a finished run; empty for none."""
+    weight: float = 0.5
+    """Share of the teacher's part in the loss."""
+    temperature: float = 2.0
+    """Both sides' logits are divided by this; the part is multiplied by its square (Hinton et al., section 2)."""
+
+    def __post_init__(self) -> None:
+        _within("distill.weight", self.weight, 0, 1)
+        _within("distill.temperature", self.temperature, 0.1, 100)
+
+
+@dataclass(frozen=True)
+class PretrainRecipe:
+    """Masked autoencoding of the training images before any label is seen (He et al. 2022, arXiv 2111.06377)."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    epochs: int = 0
+    """Length; 0 for none. Transformers alone."""
+    mask: float = 0.6
+    """Share of the patches that the encoder does not see (MAE: 0.75 at 196 patches; small faces have 36)."""
+    lr: float = 1e-3
+    """AdamW's peak learning rate, one epoch of warm-up, then cosine to 0."""
+    width: int = 96
+    """Token width of the decoder, two layers deep, which is thrown away afterwards."""
+
+    def __post_init__(self) -> None:
+        _within("pretrain.epochs", self.epochs, 0, 100_000)
+        _within("pretrain.mask", self.mask, 0.1, 0.95)
+        _within("pretrain.lr", self.lr, 1e-8, 10)
+        _within("pretrain.width", self.width, 8, 4096)
 
 
 @dataclass(frozen=True)
@@ -128,6 +202,16 @@ class Recipe:
     """What is minimised."""
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     """What is varied."""
+    distill: DistillRecipe = field(default_factory=DistillRecipe)
+    """A teacher, if any."""
+    pretrain: PretrainRecipe = field(default_factory=PretrainRecipe)
+    """Self-supervised pretraining, if any."""
+    regime: Literal["full", "partial", "head"] = "full"
+    """What is trained: everything, the head with the top blocks of the network, or the head alone (paper 3.2)."""
+    top_blocks: int = 4
+    """`partial`: blocks below the head that are trained with it, the final norm included."""
+    test_flips: bool = False
+    """Answers are the mean over a face and its mirror image, also in the exported model; twice the cost."""
     epochs: int = 15
     """At most so many (paper 3.2: 15)."""
     batch_size: int = 32
@@ -142,6 +226,8 @@ class Recipe:
     """Seed of initialisation, order, augmentation and sampling."""
 
     def __post_init__(self) -> None:
+        _one_of("regime", self.regime, "full", "partial", "head")
+        _within("top_blocks", self.top_blocks, 0, 1000)
         _within("epochs", self.epochs, 1, 10_000)
         _within("batch_size", self.batch_size, 1, 65_536)
         _within("patience", self.patience, 0, 10_000)
@@ -180,7 +266,22 @@ class RunSummary:
     sample_sha256: str
     model_sha256: str
     """sha256 of model.onnx."""
-    schema_version: int = 1
+    energy_wh: float | None = None
+    """Watt-hours of all epochs; None where they could not be measured."""
+    energy_source: str = "not measured"
+    schema_version: int = 2
+    """1 knew no energy; its files are read as not measured."""
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """What the training took, as metrics."""
+        known = {} if self.energy_wh is None else {"energy_wh": self.energy_wh}
+        return {
+            "training_seconds": self.seconds,
+            "images_per_second": self.images_per_second,
+            "peak_memory_mb": self.peak_memory_mb,
+            **known,
+        }
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True)

@@ -9,7 +9,7 @@ from components.training.records import ScheduleRecipe
 
 
 class Schedule:
-    """Gradual warm-up, then plateau, cosine or constant. Callable for LambdaLR, which keeps its state in checkpoints.
+    """Gradual warm-up, then plateau, cosine, steps or constant. LambdaLR calls it, and checkpoints keep its state.
 
     Warm-up (Goyal et al. 2017): 1 + (multiplier - 1) t / T, or t / T where the multiplier is 1.
     Plain attributes only: a checkpoint holds them, and torch loads no other object from one.
@@ -18,6 +18,7 @@ class Schedule:
     def __init__(self, recipe: ScheduleRecipe, steps_per_epoch: int, epochs: int) -> None:
         self.after, self.multiplier = str(recipe.after), recipe.multiplier
         self.factor, self.patience = recipe.plateau_factor, recipe.plateau_patience
+        self.step_length, self.step_factor = recipe.step_epochs * steps_per_epoch, recipe.step_factor
         self.warmup = round(recipe.warmup_epochs * steps_per_epoch)
         self.total = max(steps_per_epoch * epochs, self.warmup + 1)
         self.reduction = 1.0
@@ -31,6 +32,8 @@ class Schedule:
         if self.after == "cosine":
             share = min(1.0, (step - self.warmup) / (self.total - self.warmup))
             return self.multiplier * 0.5 * (1 + math.cos(math.pi * share))
+        if self.after == "step":
+            return self.multiplier * self.step_factor ** int((step - self.warmup) / self.step_length)
         return self.multiplier * self.reduction
 
     def observe(self, validation_loss: float, step: int) -> None:

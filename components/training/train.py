@@ -9,14 +9,14 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from safetensors.torch import save_file
 from transformers import set_seed
 
@@ -28,13 +28,17 @@ from components.evaluation.calibration import fit_temperature
 from components.models.base import FaceModel
 from components.models.build import build_model
 from components.models.export import export_onnx
+from components.training import read_summary
 from components.training.device import Device, choose_device
-from components.training.loop import FerTrainer, build_trainer
+from components.training.energy import open_meter
+from components.training.loop import build_trainer
 from components.training.module import TrainingModule
+from components.training.pretrain import pretrain
 from components.training.records import Recipe, RunSummary
+from components.training.runs import RECIPE, SUMMARY, WEIGHTS, load_run
 
-RECIPE, SAMPLE, SUMMARY, METRICS = "recipe.json", "sample.npz", "summary.json", "metrics.jsonl"
-WEIGHTS, ONNX, ENVIRONMENT, CHECKPOINTS = "model.safetensors", "model.onnx", "environment.json", "checkpoints"
+SAMPLE, METRICS, ONNX = "sample.npz", "metrics.jsonl", "model.onnx"
+ENVIRONMENT, CHECKPOINTS = "environment.json", "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,12 @@ class Job:
     data: Path
     out: Path
     sample: Path | None = None
+    places: Mapping[str, Path] = field(default_factory=dict)
+    """Where a store URI that the recipe names (weights, a teacher) lies on this machine."""
+
+    def place(self, name: str) -> str:
+        """A name in the recipe as what can be opened here."""
+        return str(self.places.get(name, name))
 
 
 def train(job: Job, say: Callable[[str], None] = print) -> RunSummary:
@@ -53,26 +63,52 @@ def train(job: Job, say: Callable[[str], None] = print) -> RunSummary:
 
     Raises TrainingError where `out` holds another job's run, or the loss stops being a number.
     """
-    finished = _claim(job)
-    if finished:
-        say(f"{job.out} holds the finished run of this recipe")
-        return finished
-    dataset = open_dataset(job.data)
-    sample = _sample(job, dataset)
     device = choose_device(job.recipe.precision)
+    processes = PartialState(cpu=device.kind == "cpu")
+    main = processes.is_main_process
+    say = say if main else _silent
+    with processes.main_process_first():  # under torchrun the others find what the first one made
+        finished = _claim(job)
+        if finished:
+            say(f"{job.out} holds the finished run of this recipe")
+            return finished
+        dataset = open_dataset(job.data)
+        sample = _sample(job, dataset)
     say(
         f"{job.preset}: {len(sample.train)} images, {len(sample.validation)} for validation; "
-        f"{device.name}; {device.reason}"
+        f"{device.name}, {processes.num_processes} process(es); {device.reason}"
     )
-    (job.out / ENVIRONMENT).write_text(json.dumps(_environment(device), indent=2, sort_keys=True))
-    set_seed(job.recipe.seed)
-    model = build_model(job.recipe.model).to(memory_format=torch.channels_last)  # convolutions run 1.1 times faster
-    module = TrainingModule(model, dataset.images, sample.class_weights, job.recipe)
+    if main:
+        (job.out / ENVIRONMENT).write_text(json.dumps(_environment(device), indent=2, sort_keys=True))
+    module = _module(job, dataset, sample, device, main, say)
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    trainer = build_trainer(module, job.recipe, sample, dataset.labels, device, job.out, say)
-    started = time.monotonic()
-    trainer.train(resume_from_checkpoint=last_checkpoint(job.out / CHECKPOINTS, say))
-    return _finish(job, trainer, module, sample, dataset, device, time.monotonic() - started)
+    meter = open_meter(device)
+    trainer = build_trainer(
+        module, job.recipe, sample, dataset.labels, device, job.out, processes.num_processes, meter, say
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(job.out / CHECKPOINTS, say, main))
+    with processes.main_process_first():
+        return _finish(job, module, sample, dataset, device, meter.source) if main else read_summary(job.out)
+
+
+def _silent(_: str) -> None:
+    """One process speaks for all."""
+
+
+def _module(
+    job: Job, dataset: Dataset, sample: Sample, device: Device, main: bool, say: Callable[[str], None]
+) -> TrainingModule:
+    """Network and teacher, pretrained where the recipe says so; the seed's state is the same either way."""
+    recipe = job.recipe
+    set_seed(recipe.seed)
+    teacher = load_run(Path(job.place(recipe.distill.teacher))) if recipe.distill.teacher else None
+    model = build_model(replace(recipe.model, pretrained=job.place(recipe.model.pretrained)))
+    if recipe.pretrain.epochs:
+        own = np.array(dataset.images[np.unique(sample.train)])
+        pretrain(model, own, recipe, device.kind, job.out, main, say)
+        set_seed(recipe.seed)
+    model = model.to(memory_format=torch.channels_last)  # convolutions run 1.1 times faster
+    return TrainingModule(model, dataset.images, sample.class_weights, recipe, teacher)
 
 
 def _claim(job: Job) -> RunSummary | None:
@@ -82,8 +118,7 @@ def _claim(job: Job) -> RunSummary | None:
     if path.exists() and path.read_text() != text:
         raise TrainingError(f"{job.out} holds a run of another recipe: name another --out, or remove that folder.")
     path.write_text(text)
-    summary = job.out / SUMMARY
-    return RunSummary.from_json(summary.read_text()) if summary.exists() else None
+    return read_summary(job.out) if (job.out / SUMMARY).exists() else None
 
 
 def _sample(job: Job, dataset: Dataset) -> Sample:
@@ -97,15 +132,19 @@ def _sample(job: Job, dataset: Dataset) -> Sample:
     return Sample.load(target)
 
 
-def last_checkpoint(folder: Path, say: Callable[[str], None]) -> str | None:
-    """Newest checkpoint that was written to its end; the Trainer writes trainer_state.json last."""
+def last_checkpoint(folder: Path, say: Callable[[str], None], main: bool = True) -> str | None:
+    """Newest checkpoint that was written to its end; the Trainer writes trainer_state.json last.
+
+    main: whether this process removes half-written ones.
+    """
     checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
     for path in checkpoints:
         try:
             step = json.loads((path / "trainer_state.json").read_text())["global_step"]
         except (OSError, ValueError, KeyError):
             say(f"warning: {path} is half-written and is skipped")
-            shutil.rmtree(path)
+            if main:
+                shutil.rmtree(path)
             continue
         say(f"resuming from step {step}")
         return str(path)
@@ -113,25 +152,21 @@ def last_checkpoint(folder: Path, say: Callable[[str], None]) -> str | None:
 
 
 def _finish(
-    job: Job,
-    trainer: FerTrainer,
-    module: TrainingModule,
-    sample: Sample,
-    dataset: Dataset,
-    device: Device,
-    seconds: float,
+    job: Job, module: TrainingModule, sample: Sample, dataset: Dataset, device: Device, energy_source: str
 ) -> RunSummary:
     """Temperature, weights, ONNX graph; the summary last, since it marks the run as complete."""
     model = module.kept().cpu().float().eval()
-    logits = _logits(model, dataset.images[np.sort(sample.validation)])
+    flips = job.recipe.test_flips
+    logits = _logits(model, flips, dataset.images[np.sort(sample.validation)])
     labels = dataset.labels[np.sort(sample.validation)]
     if not np.isfinite(logits).all():
         raise TrainingError(f"{job.preset}: the network's outputs are no numbers; lower optimizer.lr or use fp32.")
     temperature = fit_temperature(logits, labels)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, job.out / WEIGHTS)
-    export_onnx(model, temperature, dataset.info.height, dataset.info.width, job.out / ONNX)
+    export_onnx(model, temperature, dataset.info.height, dataset.info.width, job.out / ONNX, flips)
     epochs = [json.loads(line) for line in (job.out / METRICS).read_text().splitlines()]
     best = max(epochs, key=lambda line: line["validation_macro_f1"])
+    energy = [line["energy_wh"] for line in epochs if "energy_wh" in line]
     summary = RunSummary(
         preset=job.preset,
         model=job.recipe.model.name,
@@ -155,6 +190,8 @@ def _finish(
         recipe_sha256=hashlib.sha256(job.recipe.to_json().encode()).hexdigest(),
         sample_sha256=file_sha256(job.out / SAMPLE),
         model_sha256=file_sha256(job.out / ONNX),
+        energy_wh=round(sum(energy), 4) if len(energy) == len(epochs) else None,
+        energy_source=energy_source,
     )
     shutil.rmtree(job.out / CHECKPOINTS)
     _write_atomically(job.out / SUMMARY, summary.to_json())
@@ -162,11 +199,11 @@ def _finish(
 
 
 def _logits(
-    model: FaceModel, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+    model: FaceModel, flips: bool, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """float32 [V, 7], in batches."""
     with torch.inference_mode():
-        batches = [model(torch.from_numpy(images[i : i + 256])) for i in range(0, len(images), 256)]
+        batches = [model.answer(torch.from_numpy(images[i : i + 256]), flips) for i in range(0, len(images), 256)]
     return torch.cat(batches).numpy()
 
 

@@ -13,7 +13,8 @@ from torchvision.ops import sigmoid_focal_loss
 
 from components.errors import RecipeError
 from components.training.augment import OFF, augment, only
-from components.training.losses import compute_loss, mixup, soft_targets
+from components.training.losses import compute_loss, soft_targets
+from components.training.mixing import mixup
 from components.training.records import AugmentRecipe, LossRecipe, ScheduleRecipe
 from components.training.schedule import Schedule
 

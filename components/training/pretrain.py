@@ -1,0 +1,127 @@
+"""Masked autoencoding of the training images before any label is seen (He et al. 2022, arXiv 2111.06377).
+
+The encoder sees the visible patches alone; a small decoder, thrown away afterwards, fills in the others. A network
+with a convolutional stem gets its masked patches as zeros first, so that no convolution looks at what it must guess.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from components.errors import RecipeError
+from components.models.base import FaceModel, Tokenised
+from components.training.augment import augment
+from components.training.records import PretrainRecipe, Recipe
+
+WEIGHTS, METRICS = "pretrained.safetensors", "pretrain.jsonl"
+DECODER_LAYERS, DECODER_HEADS = 2, 4
+
+
+class MaskedAutoencoder(nn.Module):
+    """A network's backbone with a decoder: pixels in, mean squared error of the masked patches out."""
+
+    def __init__(self, model: FaceModel, recipe: PretrainRecipe) -> None:
+        super().__init__()
+        if not isinstance(model.backbone, Tokenised):
+            raise RecipeError(f"pretrain.epochs is {recipe.epochs}, but {type(model.backbone).__name__} has no tokens.")
+        self.preprocess, self.backbone, self.mask = model.preprocess, model.backbone, recipe.mask
+        side = model.preprocess.size // model.backbone.patch
+        self.patches, width = side * side, model.head[0].in_features if isinstance(model.head[0], nn.Linear) else 0
+        width = width or int(model.head[-1].in_features)  # type: ignore[arg-type]  # a linear head alone
+        self.enter = nn.Linear(width, recipe.width)
+        self.missing = nn.Parameter(torch.zeros(1, 1, recipe.width))
+        self.positions = nn.Parameter(torch.randn(1, self.patches + 1, recipe.width) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            recipe.width, DECODER_HEADS, 4 * recipe.width, dropout=0.0, activation="gelu", batch_first=True,
+            norm_first=True,
+        )  # fmt: skip
+        self.decoder = nn.TransformerEncoder(layer, DECODER_LAYERS, enable_nested_tensor=False)
+        self.leave = nn.Linear(recipe.width, model.backbone.patch**2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images: uint8 or float [B, H, W], 0-255 -> scalar."""
+        pixels = self.preprocess(images)  # [B, C, S, S]
+        patch = self.backbone.patch
+        order = torch.rand(len(images), self.patches).argsort(1).to(pixels.device)
+        seen = order[:, : max(1, round(self.patches * (1 - self.mask)))]
+        visible = torch.zeros(len(images), self.patches, device=pixels.device).scatter(1, seen, 1.0)  # [B, N]
+        side = round(self.patches**0.5)
+        shown = F.interpolate(visible.reshape(-1, 1, side, side), scale_factor=patch)
+        tokens = self.backbone.tokens(pixels * shown)
+        kept = torch.cat([torch.zeros_like(seen[:, :1]), seen + 1], 1)[..., None]  # CLS stays
+        encoded = self.enter(self.backbone.encode(tokens.gather(1, kept.expand(-1, -1, tokens.shape[2]))))
+        full = self.missing.expand(len(images), self.patches + 1, -1).to(encoded.dtype)
+        full = full.scatter(1, kept.expand(-1, -1, encoded.shape[2]), encoded)
+        guessed = self.leave(self.decoder(full + self.positions))[:, 1:]  # [B, N, patch * patch]
+        target = F.unfold(pixels[:, :1], patch, stride=patch).transpose(1, 2)
+        deviation, mean = torch.std_mean(target, -1, keepdim=True)
+        error = ((guessed - (target - mean) / (deviation + 1e-3)) ** 2).mean(-1)  # [B, N]
+        hidden = 1 - visible
+        loss: Tensor = (error * hidden).sum() / hidden.sum()
+        return loss
+
+
+def pretrain(
+    model: FaceModel,
+    images: npt.NDArray[np.uint8],
+    recipe: Recipe,
+    device: str,
+    out: Path,
+    main: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Pretrain the backbone in place, or take what an earlier call left in `out`.
+
+    images: uint8 [N, H, W], training images alone. main: whether this process writes files. A pretraining that was
+    killed begins again from the same seed and ends the same.
+    """
+    done = out / WEIGHTS
+    if done.exists():
+        say(f"pretraining is done: {done}")
+        model.backbone.load_state_dict(load_file(done))
+        return
+    auto, data = MaskedAutoencoder(model, recipe.pretrain).to(device), torch.from_numpy(images).to(device)
+    optimizer = torch.optim.AdamW(auto.parameters(), lr=recipe.pretrain.lr, betas=(0.9, 0.95), weight_decay=0.05)
+    steps, calm = math.ceil(len(data) / recipe.batch_size), replace(recipe.augment, erasing=0, policy_operations=0)
+    auto.train()
+    lines = []
+    for epoch in range(recipe.pretrain.epochs):
+        started, losses = time.monotonic(), []
+        for step, rows in enumerate(torch.split(torch.randperm(len(data)), recipe.batch_size)):
+            rate = _rate(epoch + step / steps, recipe.pretrain.epochs)
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.pretrain.lr * rate
+            batch = augment(data[rows.to(device)], calm, torch.zeros(len(rows), dtype=torch.bool))
+            loss = auto(batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        seconds = time.monotonic() - started
+        lines.append({"epoch": epoch + 1, "loss": float(torch.stack(losses).mean()), "seconds": round(seconds, 3)})
+        say(
+            f"pretraining, epoch {epoch + 1} of {recipe.pretrain.epochs}: loss {lines[-1]['loss']:.4f}, {seconds:.0f} s"
+        )
+    model.backbone.to("cpu")
+    if main:
+        (out / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        state = {name: value.contiguous() for name, value in model.backbone.state_dict().items()}
+        save_file(state, out / "pretrained.tmp")
+        os.replace(out / "pretrained.tmp", done)
+
+
+def _rate(epoch: float, epochs: int) -> float:
+    """One epoch of warm-up, or a tenth of a short run, then cosine to 0."""
+    warm = min(1.0, epochs / 10)
+    return epoch / warm if epoch < warm else 0.5 * (1 + math.cos(math.pi * (epoch - warm) / (epochs - warm)))

@@ -1,0 +1,100 @@
+"""Weights from timm's, torchvision's and transformers' files, against those libraries' own networks."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torchvision.models import VisionTransformer, resnet18
+from transformers import ViTConfig, ViTModel
+
+from components.errors import ModelNotFound
+from components.models.build import build_model
+from components.models.records import ModelRecipe
+
+SIZE = {"img_size": 32, "patch_size": 8, "embed_dim": 64, "depth": 2, "num_heads": 1}
+
+
+def features(file: Path, pixels: torch.Tensor) -> torch.Tensor:
+    model = build_model(ModelRecipe(name="vit", pretrained=str(file), image_size=32)).eval()
+    with torch.no_grad():
+        return model.backbone(pixels)
+
+
+def test_a_timm_file_gives_timms_features(tmp_path: Path) -> None:
+    network = timm.models.vision_transformer.VisionTransformer(**SIZE, num_classes=10).eval()
+    torch.save(network.state_dict(), tmp_path / "timm.pth")
+    pixels = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = network.forward_features(pixels)[:, 0]
+    assert torch.allclose(features(tmp_path / "timm.pth", pixels), expected, atol=1e-5)
+
+
+def test_a_torchvision_file_gives_torchvisions_features(tmp_path: Path) -> None:
+    network = VisionTransformer(32, 8, 2, 1, 64, 128).eval()
+    save_file(network.state_dict(), tmp_path / "torchvision.safetensors")
+    pixels = torch.randn(2, 3, 32, 32)
+    network.heads = torch.nn.Identity()  # type: ignore[assignment]
+    with torch.no_grad():
+        expected = network(pixels)
+    assert torch.allclose(features(tmp_path / "torchvision.safetensors", pixels), expected, atol=1e-5)
+
+
+def test_a_transformers_file_may_carry_a_prefix_and_a_head(tmp_path: Path) -> None:
+    config = ViTConfig(image_size=32, patch_size=8, hidden_size=64, num_hidden_layers=2, num_attention_heads=1,
+                       intermediate_size=128, layer_norm_eps=1e-6)  # fmt: skip
+    network = ViTModel(config, add_pooling_layer=False).eval()
+    state = {f"vit.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": {**state, "classifier.weight": torch.zeros(3, 64)}}, tmp_path / "vit.bin")
+    pixels = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = network(pixels).last_hidden_state[:, 0]
+    assert torch.allclose(features(tmp_path / "vit.bin", pixels), expected, atol=1e-5)
+
+
+def test_positions_are_interpolated_to_another_size(tmp_path: Path) -> None:
+    network = VisionTransformer(32, 8, 2, 1, 64, 128)
+    torch.save(network.state_dict(), tmp_path / "vit.pt")
+    model = build_model(ModelRecipe(name="vit", pretrained=str(tmp_path / "vit.pt"), image_size=48)).eval()
+    faces = torch.randint(0, 256, (2, 48, 48), dtype=torch.uint8)
+    assert model(faces).shape == (2, 7)
+    assert model.backbone.attend(model.preprocess(faces))[1][0].shape[-1] == 1 + 36
+
+
+def test_a_mismatch_names_the_first_tensors_that_differ(tmp_path: Path) -> None:
+    state = resnet18().state_dict()
+    state["layer1.0.conv1.weight"] = state["layer1.0.conv1.weight"][:32].clone()
+    del state["bn1.weight"]
+    torch.save(state, tmp_path / "resnet.pth")
+    with pytest.raises(ModelNotFound) as raised:
+        build_model(ModelRecipe(name="resnet18", pretrained=str(tmp_path / "resnet.pth")))
+    assert "2 tensors differ: bn1.weight is missing; layer1.0.conv1.weight is [32, 64, 3, 3]" in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", b"PK\x03\x04broken"])
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_a_file_without_tensors_is_named(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelNotFound, match=name):
+        build_model(ModelRecipe(name="vit", pretrained=str(tmp_path / name)))
+
+
+def test_another_networks_weights_are_refused_by_name(tmp_path: Path) -> None:
+    torch.save(resnet18().state_dict(), tmp_path / "resnet.pth")
+    with pytest.raises(ModelNotFound, match="no ViT's state dict"):
+        build_model(ModelRecipe(name="vit", pretrained=str(tmp_path / "resnet.pth")))
+
+
+@pytest.mark.parametrize("size", [48, 96, 224])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_preprocessing_equals_the_image_processor_on_float_images(size: int, channels: int) -> None:
+    """On uint8 ones the processor rounds to whole gray levels in between; tests/models/test_models_build.py."""
+    from transformers import ViTImageProcessor
+
+    faces = torch.rand(2, channels, 48, 48) * 255
+    processor = ViTImageProcessor(size={"height": size, "width": size})
+    reference = processor(faces.expand(-1, 3, -1, -1), return_tensors="pt")["pixel_values"]
+    preprocess = build_model(ModelRecipe(name="vit", width=32, depth=1, heads=2, image_size=size)).preprocess
+    ours = preprocess(faces.squeeze(1))
+    assert float((ours - reference).abs().max()) < 1e-5

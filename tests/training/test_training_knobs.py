@@ -1,0 +1,195 @@
+"""Optimizers, regimes, schedules, mixing and policy: each option alone, against what it is defined to be."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from components.errors import RecipeError
+from components.models.build import MODELS, build_model
+from components.models.records import ModelRecipe
+from components.models.stages import freeze_below, stages
+from components.training.losses import distillation
+from components.training.mixing import cutmix, mix
+from components.training.module import TrainingModule
+from components.training.optimizer import build_optimizer
+from components.training.policy import OPERATIONS, apply_policy
+from components.training.recipes import load_preset, override, tiny
+from components.training.records import AugmentRecipe, OptimizerRecipe, ScheduleRecipe
+from components.training.schedule import Schedule
+
+
+def small(name: str):
+    return build_model(ModelRecipe(name=name, width=32, depth=3, heads=2, cnn_width=0.0625))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_stages_hold_every_parameter_once_and_end_with_the_head(name: str) -> None:
+    model = small(name)
+    parts = stages(model)
+    assert sorted(id(p) for part in parts for p in part) == sorted(id(p) for p in model.parameters())
+    assert {id(p) for p in parts[-1]} == {id(p) for p in model.head.parameters()}
+    assert len(parts) >= 5
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_head_alone_is_trained_and_nothing_below_it_moves(name: str) -> None:
+    model = small(name)
+    recipe = override(tiny(load_preset("quick")), ["regime=head", "optimizer.weight_decay=0.1"])
+    images = torch.randint(0, 256, (8, 48, 48), dtype=torch.uint8)
+    module = TrainingModule(model, images.numpy(), torch.ones(7).numpy(), recipe).train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    optimizer = build_optimizer(model, recipe.optimizer)
+    module(torch.arange(8), torch.arange(8) % 7, torch.zeros(8, dtype=torch.bool))["loss"].backward()
+    optimizer.step()
+    moved = {k.split(".")[0] for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved == {"head"}
+
+
+def test_the_top_blocks_are_trained_with_the_head() -> None:
+    model = small("compact-vit")
+    frozen = freeze_below(model, 2)
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert {name.split(".")[2] for name in trained if ".layers." in name} == {"1", "2"}
+    assert any(name.startswith("backbone.norm") for name in trained)
+    assert model.backbone.stem in frozen
+    assert model.backbone.layers[1] not in frozen
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adamw", "AdamW"), ("adam", "Adam"), ("sgd", "SGD")])
+def test_an_optimizer_spares_vectors_and_lowers_the_rate_stage_by_stage(name: str, kind: str) -> None:
+    model = small("compact-vit")
+    recipe = OptimizerRecipe(name=name, lr=1e-2, weight_decay=0.05, layer_decay=0.5)  # type: ignore[arg-type]
+    optimizer = build_optimizer(model, recipe)
+    assert type(optimizer).__name__ == kind
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    for depth, part in enumerate(reversed(stages(model))):
+        assert {rates[id(p)] for p in part} == {1e-2 * 0.5**depth}
+    for group in optimizer.param_groups:
+        assert {p.ndim <= 1 for p in group["params"]} == {group["weight_decay"] == 0}
+
+
+def test_steps_fall_as_torchs_step_lr_does() -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    reference = torch.optim.lr_scheduler.StepLR(optimizer, 20, 0.3)
+    recipe = ScheduleRecipe(after="step", warmup_epochs=0, multiplier=1, step_epochs=2, step_factor=0.3)
+    schedule = Schedule(recipe, 10, 10)
+    for step in range(100):
+        assert schedule(step) == pytest.approx(reference.get_last_lr()[0])
+        optimizer.step()
+        reference.step()
+
+
+def test_plateau_equals_torchs_reduce_lr_on_plateau() -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    schedule = Schedule(ScheduleRecipe(warmup_epochs=0, multiplier=1, plateau_patience=1), 10, 50)
+    generator = torch.Generator().manual_seed(1)
+    for loss in torch.rand(50, generator=generator).tolist():
+        reference.step(loss)
+        schedule.observe(loss, 100)
+        assert schedule(100) == pytest.approx(reference.get_last_lr()[0])
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_of_the_policy_stays_in_range_and_changes_images(name: str) -> None:
+    faces = torch.rand(32, 24, 24) * 200 + 20
+    strength = torch.tensor([-0.5, 0.5]).repeat(16)
+    changed = OPERATIONS[name](faces, strength).clamp(0, 255)
+    assert changed.shape == faces.shape
+    assert changed.isfinite().all()
+    assert not torch.equal(changed, faces)
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATIONS) - {"autocontrast", "posterise", "solarise"}))
+def test_an_operation_of_no_strength_leaves_the_image(name: str) -> None:
+    faces = torch.rand(4, 24, 24) * 255
+    assert torch.allclose(OPERATIONS[name](faces, torch.zeros(4)), faces, atol=1e-2)
+
+
+def test_the_policy_draws_for_every_image_by_itself_and_repeats_from_the_seed() -> None:
+    one = torch.rand(1, 24, 24) * 255
+    draws = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        draws.append(apply_policy(one.repeat(64, 1, 1), 2, 0.5))
+    assert torch.equal(*draws)
+    assert len(torch.unique(draws[0].reshape(64, -1), dim=0)) > 10
+    assert torch.equal(apply_policy(one, 0, 0.5), one)
+
+
+@given(alpha=st.floats(0.1, 4), seed=st.integers(0, 10_000))
+@settings(deadline=None, max_examples=40)
+def test_cutmix_shares_the_targets_by_area(alpha: float, seed: int) -> None:
+    torch.manual_seed(seed)
+    images = torch.arange(4.0)[:, None, None].expand(-1, 16, 16)
+    mixed, targets = cutmix(images, torch.eye(4), alpha)
+    for image, target in zip(mixed, targets, strict=True):
+        shares = torch.bincount(image.long().flatten(), minlength=4) / 256
+        assert torch.allclose(shares, target, atol=1e-5)
+
+
+def test_half_of_the_batches_are_mixed() -> None:
+    torch.manual_seed(0)
+    images, targets = torch.rand(8, 8, 8), torch.eye(8)
+    recipe = AugmentRecipe(mixup=0.4, cutmix=1.0)
+    untouched = sum(torch.equal(mix(images, targets, recipe)[0], images) for _ in range(400))
+    assert 150 < untouched < 260
+    assert all(mix(images, targets, AugmentRecipe())[0] is images for _ in range(20))
+
+
+def test_distillation_is_zero_for_equal_answers_and_scales_as_its_equation() -> None:
+    student, teacher = torch.randn(16, 7), torch.randn(16, 7)
+    assert float(distillation(teacher, teacher, 3.0)) == pytest.approx(0, abs=1e-6)
+    p, q = (teacher / 3).softmax(-1), (student / 3).softmax(-1)
+    expected = 9 * (p * (p / q).log()).sum(-1).mean()
+    assert float(distillation(student, teacher, 3.0)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_answers_of_a_face_and_its_mirror_image_are_the_same_with_flips() -> None:
+    model = small("compact-vit").eval()
+    faces = torch.randint(0, 256, (4, 48, 48), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.allclose(model.answer(faces, True), model.answer(faces.flip(-1), True), atol=1e-6)
+        assert torch.equal(model.answer(faces, False), model(faces))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("optimizer.name=adamax", "optimizer.name"),
+        ("schedule.after=linear", "schedule.after"),
+        ("regime=half", "regime"),
+        ("test_flips=maybe", "true or false"),
+        ("optimizer.layer_decay=1.5", "optimizer.layer_decay"),
+        ("augment.policy_operations=-1", "augment.policy_operations"),
+        ("pretrain.mask=1", "pretrain.mask"),
+        ("distill.temperature=0", "distill.temperature"),
+    ],
+)
+def test_a_value_out_of_range_is_named(assignment: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        override(load_preset("quick"), [assignment])
+
+
+def test_the_published_scheduler_and_ours_agree_at_every_epoch() -> None:
+    """GradualWarmupScheduler of ildoonet/pytorch-gradual-warmup-lr, by its formula: base ((m - 1) e / T + 1)."""
+    schedule = Schedule(ScheduleRecipe(warmup_epochs=3, multiplier=10), 100, 15)
+    for epoch in (1, 2, 3):
+        assert math.isclose(schedule(epoch * 100 - 1), (10 - 1) * epoch / 3 + 1)
+    assert schedule(300) == 10
+
+
+def test_focal_gradient_is_finite_for_extreme_logits() -> None:
+    from components.training.losses import compute_loss, soft_targets
+    from components.training.records import LossRecipe
+
+    logits = torch.tensor([[60.0, -60.0, 0, 0, 0, 0, 0]], requires_grad=True)
+    loss = compute_loss(logits, soft_targets(torch.tensor([1]), 7, 0.0), LossRecipe(name="focal"), torch.ones(7))
+    loss.backward()
+    assert F.softmax(logits, -1).isfinite().all()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
