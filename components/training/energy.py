@@ -1,6 +1,7 @@
 """Energy of a training: the GPU's own counter, else codecarbon's estimate for the machine, else nothing."""
 
 import contextlib
+import logging
 from typing import Any, Protocol
 
 from components.training.device import Device
@@ -42,6 +43,7 @@ class Estimate:
     def __init__(self) -> None:
         from codecarbon import OfflineEmissionsTracker
 
+        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # its own option counts after its first lines
         # Emissions depend on the country and are left to the reader; energy does not.
         self._tracker: Any = OfflineEmissionsTracker(
             country_iso_code="USA", output_methods=[], log_level="critical", allow_multiple_runs=True

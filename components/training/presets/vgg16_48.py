@@ -14,8 +14,8 @@ RECIPE = Recipe(
     data=DataRecipe(copies="first"),
     optimizer=OptimizerRecipe(lr=5e-4, weight_decay=0.05),
     schedule=ScheduleRecipe(after="cosine", warmup_epochs=1, multiplier=1),
-    augment=AugmentRecipe(rotation=12, translation=0.08, scale=0.1, blur=0.0),
-    epochs=12,
+    augment=AugmentRecipe(rotation=12, translation=0.05, scale=0.1, blur=0.0),
+    epochs=8,
     batch_size=128,
     patience=0,
 )
