@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from components.errors import ModelNotFound
 from components.models import ModelRecipe
 from components.models.build import build_model
-from components.models.rollout import Fusion, cls_rollout, fuse, rollout_map
+from components.models.relevance import Method, class_map
+from components.models.rollout import Fusion, cls_rollout, fuse, heat_map, rollout_map, without_weakest
 
 FUSIONS: tuple[Fusion, ...] = ("mean", "max", "min")
 
@@ -74,3 +76,70 @@ def test_written_out_attention_gives_the_same_features(name: str) -> None:
     pixels = model.preprocess(torch.randint(0, 256, (3, 48, 48), dtype=torch.uint8))
     with torch.no_grad():
         assert torch.allclose(model.backbone(pixels), model.backbone.attend(pixels)[0], atol=1e-5)
+
+
+@given(seed=st.integers(0, 10_000), discard=st.floats(0.05, 0.95))
+@settings(max_examples=25, deadline=None)
+def test_discarding_spares_the_cls_row_and_works_in_every_image_by_itself(seed: int, discard: float) -> None:
+    fused = attentions(seed, layers=1, batch=3)[0].mean(1)
+    cut = without_weakest(fused, discard)
+    assert torch.equal(cut[:, 0], fused[:, 0])
+    for before, after in zip(fused[:, 1:], cut[:, 1:], strict=True):
+        gone = (after == 0) & (before != 0)
+        assert int(gone.sum()) == int(discard * before.numel())
+        assert torch.equal(after[~gone], before[~gone])
+        if gone.any() and not gone.all():
+            assert before[gone].max() <= before[~gone].min()
+
+
+@given(seed=st.integers(0, 10_000), discard=st.floats(0.0, 0.9))
+@settings(max_examples=25, deadline=None)
+def test_rows_sum_to_one_after_discarding(seed: int, discard: float) -> None:
+    rows = cls_rollout(attentions(seed), "max", discard).sum(-1)
+    assert torch.allclose(rows, torch.ones(2, dtype=torch.float64))
+
+
+def small(name: str, seed: int = 0):
+    torch.manual_seed(seed)
+    return build_model(ModelRecipe(name=name, width=32, depth=3, heads=2)).eval()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["vit", "compact-vit"])
+@pytest.mark.parametrize("method", ["gradient-rollout", "relevance"])
+def test_a_map_for_a_class_is_the_one_of_a_single_call_and_depends_on_the_class(name: str, method: Method) -> None:
+    model, images = small(name), torch.randint(0, 256, (3, 48, 48), dtype=torch.uint8)
+    together = class_map(model, images, torch.tensor([1, 2, 3]), method)
+    alone = torch.cat(
+        [class_map(model, i[None], torch.tensor([c]), method) for i, c in zip(images, (1, 2, 3), strict=True)]
+    )
+    assert torch.allclose(together, alone, atol=1e-4)
+    assert together.shape == (3, 48, 48)
+    assert not torch.allclose(together, class_map(model, images, torch.tensor([4, 5, 6]), method), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["vit", "compact-vit"])
+def test_relevance_equals_the_full_recursion_of_its_paper(name: str) -> None:
+    model, images = small(name), torch.randint(0, 256, (2, 48, 48), dtype=torch.uint8)
+    features, layers = model.backbone.attend(model.preprocess(images))
+    logits = model.head(features)
+    gradients = torch.autograd.grad(logits.max(1).values.sum(), layers)
+    joint = torch.eye(layers[0].shape[-1]).expand(2, -1, -1)
+    for attention, gradient in zip(layers, gradients, strict=True):
+        joint = joint + (attention * gradient).clamp_min(0).mean(1) @ joint
+    expected = heat_map(joint[:, 0, 1:], 48, 48)
+    assert (class_map(model, images) - expected).abs().max() < 1e-5
+
+
+def test_a_network_without_attention_says_so() -> None:
+    with pytest.raises(ModelNotFound, match="no attention"):
+        class_map(build_model(ModelRecipe(name="resnet18")).eval(), torch.zeros(1, 48, 48, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("name", ["vit", "compact-vit"])
+@pytest.mark.parametrize("size", [32, 64, 96])
+def test_the_map_has_the_size_of_the_face_at_any_size_of_the_network(name: str, size: int) -> None:
+    model = build_model(ModelRecipe(name=name, width=32, depth=2, heads=2, image_size=size)).eval()  # type: ignore[arg-type]
+    images = torch.randint(0, 256, (2, 40, 56), dtype=torch.uint8)
+    heat = rollout_map(model.backbone.attend(model.preprocess(images))[1], 40, 56)
+    assert heat.shape == (2, 40, 56)
+    assert torch.allclose(heat.amax((1, 2)), torch.ones(2), atol=0.35)
