@@ -43,7 +43,7 @@ def without_weakest(fused: Tensor, discard: float) -> Tensor:
         return fused
     weakest = rest.topk(count, dim=1, largest=False).indices
     rest = rest.scatter(1, weakest, 0.0)
-    return torch.cat([fused[:, :1], rest.unflatten(1, (-1, fused.shape[-1]))], 1)
+    return torch.cat([fused[:, :1], rest.reshape(fused[:, 1:].shape)], 1)
 
 
 def cls_rollout(attentions: Sequence[Tensor], fusion: Fusion = "mean", discard: float = 0.0) -> Tensor:
