@@ -34,7 +34,7 @@ def build_sample(dataset: Dataset, data: DataRecipe, balance: BalanceRecipe, see
         )
     labels = dataset.labels[rest]
     train, augmented = _paper(rest, labels, balance, seed) if balance.method == "paper" else (rest, rest < 0)
-    weights = sampler_weights(labels) if balance.method == "sampler" else np.ones(len(train))
+    weights = sampler_weights(labels, balance.sampler_power) if balance.method == "sampler" else np.ones(len(train))
     return selection, Sample(train, augmented, weights, validation, class_weights(labels))
 
 
@@ -52,10 +52,10 @@ def class_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     return weights
 
 
-def sampler_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """float64 [M] of mean 1: drawn by these, every class comes equally often."""
-    counts = np.bincount(labels, minlength=len(CLASSES))
-    weights = (1.0 / counts[labels]).astype(np.float64)
+def sampler_weights(labels: npt.NDArray[np.int64], power: float = 1.0) -> npt.NDArray[np.float64]:
+    """float64 [M] of mean 1: drawn by these, a class of n images comes as often as n ** (1 - power) says."""
+    counts = np.bincount(labels, minlength=len(CLASSES)).astype(np.float64)
+    weights = counts[labels] ** -power
     return weights * (len(weights) / float(weights.sum()))
 
 

@@ -57,16 +57,19 @@ class BalanceRecipe:
     __pydantic_config__: ClassVar[Any] = _FORM
 
     method: Literal["none", "paper", "sampler"] = "none"
-    """`paper` cuts large classes and repeats small ones; `sampler` draws every class equally often."""
+    """`paper` cuts large classes and repeats small ones; `sampler` draws small ones more often."""
     max_class_limit: float = 0.40
     """`paper`: no class keeps more images than this share of the largest one (paper 3.2: 0.35 to 0.60)."""
     oversample_factor: float = 2.0
     """`paper`: classes below that ceiling grow by this factor, up to the ceiling (paper 3.2: 1.5 to 3)."""
+    sampler_power: float = 1.0
+    """`sampler`: 1 draws every class equally often, 0.5 by square roots of counts (Mahajan et al. 2018)."""
 
     def __post_init__(self) -> None:
         _one_of("balance.method", self.method, "none", "paper", "sampler")
         _within("balance.max_class_limit", self.max_class_limit, 0.35, 0.60)
         _within("balance.oversample_factor", self.oversample_factor, 1.5, 3.0)
+        _within("balance.sampler_power", self.sampler_power, 0.0, 1.0)
 
 
 @dataclass(frozen=True)

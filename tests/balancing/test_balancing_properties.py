@@ -33,6 +33,7 @@ BALANCE = st.builds(
     method=st.sampled_from(["none", "paper", "sampler"]),
     max_class_limit=st.floats(0.35, 0.6),
     oversample_factor=st.floats(1.5, 3),
+    sampler_power=st.floats(0, 1),
 )
 
 
@@ -137,7 +138,9 @@ def test_factors_hold_and_copies_of_disgust_are_flagged(
 
 @FEW
 @given(samples())
-def test_weights_even_out_the_classes(drawn: tuple[Dataset, DataRecipe, BalanceRecipe, Selection, Sample]) -> None:
+def test_weights_draw_classes_by_the_power_of_their_counts(
+    drawn: tuple[Dataset, DataRecipe, BalanceRecipe, Selection, Sample],
+) -> None:
     dataset, _, balance, selection, sample = drawn
     labels = dataset.labels[np.setdiff1d(selection.kept, sample.validation)]
     counts = np.bincount(labels, minlength=7)
@@ -146,7 +149,8 @@ def test_weights_even_out_the_classes(drawn: tuple[Dataset, DataRecipe, BalanceR
     drawn_weight = np.bincount(dataset.labels[sample.train], sample.weights, minlength=7)[present]
     assert sample.weights.mean() == pytest.approx(1)
     if balance.method == "sampler":
-        assert drawn_weight == pytest.approx(np.full(len(present), drawn_weight[0]))
+        wanted = counts[present] ** (1 - balance.sampler_power)
+        assert drawn_weight == pytest.approx(wanted * len(labels) / wanted.sum())
 
 
 @FEW

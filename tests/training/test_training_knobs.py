@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 
 from components.errors import RecipeError
 from components.models.build import MODELS, build_model
@@ -14,7 +15,7 @@ from components.models.records import ModelRecipe
 from components.models.stages import freeze_below, stages
 from components.training.losses import distillation
 from components.training.mixing import cutmix, mix
-from components.training.module import TrainingModule
+from components.training.module import TrainingModule, moving_average
 from components.training.optimizer import build_optimizer
 from components.training.policy import OPERATIONS, apply_policy
 from components.training.recipes import load_preset, override, tiny
@@ -193,3 +194,16 @@ def test_focal_gradient_is_finite_for_extreme_logits() -> None:
     assert F.softmax(logits, -1).isfinite().all()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
+
+
+def test_a_young_average_forgets_its_first_weights() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = AveragedModel(network, multi_avg_fn=moving_average(0.9))
+    expected = 0.0
+    for step in range(200):
+        torch.nn.init.constant_(network.weight, float(step))
+        average.update_parameters(network)
+        decay = min(0.9, (1 + step) / (10 + step)) if step else 0.0
+        expected = decay * expected + (1 - decay) * step
+    assert average.module.weight.item() == pytest.approx(expected, rel=1e-5)
+    assert 189 < expected < 191  # a ramp is followed at a distance of decay / (1 - decay) = 9 steps

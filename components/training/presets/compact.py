@@ -7,19 +7,20 @@ epochs: not measured yet. About 130 s an epoch with two cores to itself.
 Command: `ferline run train-pipeline --source fer2013.csv --preset compact`
 """
 
-from components.balancing.records import DataRecipe
+from components.balancing.records import BalanceRecipe, DataRecipe
 from components.models.records import ModelRecipe
 from components.training.records import AugmentRecipe, LossRecipe, OptimizerRecipe, Recipe, ScheduleRecipe
 
 RECIPE = Recipe(
     model=ModelRecipe(name="compact-vit", drop_path=0.1, head_hidden=0, dropout=0.1),
     data=DataRecipe(copies="first"),
+    balance=BalanceRecipe(method="sampler", sampler_power=0.5),
     optimizer=OptimizerRecipe(lr=1e-3, weight_decay=0.05),
     schedule=ScheduleRecipe(after="cosine", warmup_epochs=1, multiplier=1),
     loss=LossRecipe(label_smoothing=0.1),
     augment=AugmentRecipe(rotation=12, translation=0.05, scale=0.1, light=0.1, blur=0.0, erasing=0.25, mixup=0.2),
     test_flips=True,
-    epochs=20,
+    epochs=32,
     batch_size=128,
     patience=0,
     ema=0.998,
