@@ -1,5 +1,6 @@
 """`ferline data ...`"""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -92,6 +93,40 @@ def validate(
         require_passed(report)
     elif not report.passed:
         raise typer.Exit(3)
+
+
+@data_app.command(epilog="Example: ferline data audit .ferline/store/datasets/1f0c... --set epochs=8")
+def audit(
+    uri: Uri,
+    preset: Annotated[str, typer.Option(help="Preset of the models that judge.")] = "quick",
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Models to train, each on all folds but one.")] = 4,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Shrink the recipe to seconds.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Rank Training images by how likely their label is wrong, judged by models that have not seen them."""
+    from components.training.recipes import load_preset, override
+    from components.training.recipes import tiny as shrink
+    from flows.audit import SHEET, audit_labels
+
+    recipe = load_preset(preset)
+    recipe = override(shrink(recipe) if tiny else recipe, assignments or [])
+    with quiet_stdout(as_json):
+        report, place = audit_labels(uri, preset, recipe, folds, lambda line: print(line, flush=True))
+    if as_json:
+        emit({"uri": place, **dataclasses.asdict(report)})
+        return
+    console.print(
+        f"{report.found} of {report.images} Training images are likely mislabelled; the models agree with "
+        f"{report.accuracy:.1%} of the labels",
+        highlight=False,
+    )
+    for pair in report.pairs[:8]:
+        console.print(f"  {pair.images:5} {pair.given} that look {pair.suggested}", highlight=False)
+    console.print(f"sheet: {place}/{SHEET}", highlight=False, soft_wrap=True)
+    console.print(f"train without them: --set data.exclude={place}", highlight=False, soft_wrap=True)
 
 
 def _counts(counts: dict[str, dict[str, int]]) -> str:

@@ -11,12 +11,13 @@ import pandas as pd
 from prefect.assets import Asset, materialize
 from prefect.cache_policies import INPUTS, TASK_SOURCE
 
-from components.balancing import Sample, select
+from components.balancing import DataRecipe, Sample, select
+from components.balancing.selection import EXCLUDE
 from components.dataset import Dataset, open_dataset
 from components.gate import Decision
 from components.report import ModelRun, RunRecord, write_report
 from components.training.recipes import from_json
-from components.training.records import RunSummary
+from components.training.records import Recipe, RunSummary
 from components.validation import ValidationReport
 from flows import artifacts
 from flows.context import fetch, store, work_folder
@@ -59,13 +60,18 @@ def _record(outcome: Outcome) -> RunRecord:
         written=datetime.now(UTC).isoformat(timespec="seconds"),
         dataset=dataset,
         validation=ValidationReport.from_json((fetch(outcome.validation_uri) / "report.json").read_text()),
-        selection=select(dataset, recipe.data),
+        selection=select(dataset, _left_out(recipe, first)),
         sample=Sample.load(first / "sample.npz"),
         runs=[_run(candidate) for candidate in outcome.candidates],
         decision=decision,
         champion=outcome.champion,
         provenance=_provenance(outcome, dataset, first),
     )
+
+
+def _left_out(recipe: Recipe, run: Path) -> DataRecipe:
+    """With the exclusion list that the run kept, wherever it was trained."""
+    return dataclasses.replace(recipe.data, exclude=str(run / EXCLUDE) if recipe.data.exclude else "")
 
 
 def _run(candidate: CandidateOutcome) -> ModelRun:

@@ -34,7 +34,7 @@ from flows.candidates import evaluated, model_folder
 from flows.context import fetch, promotion_lock, registry, settings, store, validation_policy, work_folder
 from flows.follow import run_training
 from flows.parameters import DataParameters
-from flows.weights import places
+from flows.weights import data_here, places
 
 CACHED: dict[str, Any] = {"cache_policy": INPUTS + TASK_SOURCE, "persist_result": True, "result_serializer": "json"}
 DATASETS, MODELS = Asset(key="ferline://datasets"), Asset(key="ferline://models")
@@ -87,9 +87,9 @@ def validate_task(dataset_uri: str, policy: str, last_accepted: str | None, code
 
 
 @task(name="balance", timeout_seconds=600, **CACHED)
-def balance_task(dataset_uri: str, recipe: Recipe, code: str) -> str:
-    """Dataset version -> URI of a folder with sample.npz."""
-    _, sample = build_sample(open_dataset(fetch(dataset_uri)), recipe.data, recipe.balance, recipe.seed)
+def balance_task(dataset_uri: str, recipe: Recipe, excluded: str, code: str) -> str:
+    """Dataset version -> URI of a folder with sample.npz. excluded: digest of the exclusion list."""
+    _, sample = build_sample(open_dataset(fetch(dataset_uri)), data_here(recipe), recipe.balance, recipe.seed)
     name = f"samples/{sample.digest[:16]}"
     out = work_folder(name)
     sample.save(out / "sample.npz")

@@ -10,6 +10,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+import components.training
 from components.dataset import file_sha256
 from components.errors import RecipeError
 from components.gate import Decision
@@ -42,6 +43,7 @@ from flows.tasks import (
     train_task,
     validate_task,
 )
+from flows.weights import excluded_digest
 
 FRAME = ("components/dataset.py", "components/labels.py")
 
@@ -94,7 +96,10 @@ def _validate(dataset: str) -> str:
 def _train(recipes: dict[str, Recipe], dataset: str, side_by_side: bool) -> dict[str, str]:
     """Preset -> URI of its run folder."""
     code = code_version(*FRAME, "components/balancing")
-    samples = {preset: reuse(balance_task, dataset, recipe, code) for preset, recipe in recipes.items()}
+    samples = {
+        preset: reuse(balance_task, dataset, recipe, excluded_digest(recipe), code)
+        for preset, recipe in recipes.items()
+    }
     code = training_code()
     calls = {preset: (preset, recipe, dataset, samples[preset], code) for preset, recipe in recipes.items()}
     if side_by_side:
@@ -119,11 +124,8 @@ def _take_in(folders: tuple[str, ...], dataset: str) -> dict[str, str]:
 
 def training_code() -> str:
     """Digest of what decides a training's outcome, presets apart: their recipes are inputs."""
-    return code_version(
-        *FRAME,
-        "components/models",
-        *(f"components/training/{n}.py" for n in ("augment", "loop", "losses", "module", "schedule", "train")),
-    )
+    own = (f"components/training/{file.name}" for file in Path(components.training.__file__).parent.glob("*.py"))
+    return code_version(*FRAME, "components/models", *own)
 
 
 def _evaluate(runs: dict[str, str], dataset: str) -> tuple[CandidateOutcome, ...]:

@@ -39,6 +39,8 @@ class DataRecipe:
     """Identical Training images that disagree about their label: every copy, or none, is left out."""
     copies: Literal["keep", "first"] = "keep"
     """Further copies of identical Training images: all stay, or the first alone."""
+    exclude: str = ""
+    """Images to leave out: the folder or URI of a `ferline data audit`, or a CSV file with a column `id`."""
     validation_share: float = 0.05
     """Share of each class set aside for early stopping and the temperature, near-duplicates kept together."""
 
@@ -79,7 +81,8 @@ class Selection:
     kept: Rows
     """int64 [K], ascending rows of the dataset."""
     removed: dict[str, Rows]
-    """Reason (`leaked`, `near_leaked`, `conflicts`, `copies`) -> ascending rows; the first that applies counts."""
+    """Reason (`leaked`, `near_leaked`, `conflicts`, `copies`, `excluded`) -> ascending rows; the first that applies
+    counts."""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -1,5 +1,7 @@
 """Which Training rows a model learns from, and which of them are set aside for validation."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -8,9 +10,14 @@ from components.dataset import Dataset
 from components.errors import RecipeError
 from components.labels import TEST_SPLITS, TRAINING
 
+EXCLUDE = "exclude.csv"
+
 
 def select(dataset: Dataset, recipe: DataRecipe) -> Selection:
-    """Sort the Training rows by what the recipe does with them; raises RecipeError if none stays."""
+    """Sort the Training rows by what the recipe does with them.
+
+    Raises RecipeError if none stays, or the list that the recipe names is not one of this dataset's images.
+    """
     manifest = dataset.manifest
     training = manifest.loc[dataset.rows(TRAINING), ["exact_group", "near_group", "label"]]
     tests = manifest.loc[manifest["split"].isin(TEST_SPLITS), ["exact_group", "near_group"]]
@@ -23,6 +30,7 @@ def select(dataset: Dataset, recipe: DataRecipe) -> Selection:
         ("near_leaked", near, recipe.near_leaked == "remove"),
         ("conflicts", labels > 1, recipe.conflicts == "remove"),
         ("copies", training["exact_group"].duplicated(), recipe.copies == "first"),
+        ("excluded", _listed(dataset, training.index, recipe.exclude), bool(recipe.exclude)),
     ):
         hit = found.reindex(training.index) & wanted
         removed[reason] = training.index[hit].to_numpy(np.int64)
@@ -34,6 +42,33 @@ def select(dataset: Dataset, recipe: DataRecipe) -> Selection:
             + ". Set one of them to keep."
         )
     return Selection(training.index.to_numpy(np.int64), removed)
+
+
+def exclusion_list(where: str) -> Path:
+    """The file that `data.exclude` names: itself, or the one in an audit's folder."""
+    path = Path(where).expanduser()
+    return path / EXCLUDE if path.is_dir() else path
+
+
+def _listed(dataset: Dataset, training: pd.Index, where: str) -> "pd.Series[bool]":
+    """Which of the Training images stand in the exclusion list."""
+    if not where:
+        return pd.Series(False, training)
+    ids: pd.Series[str] = dataset.manifest["id"].loc[training]
+    file = exclusion_list(where)
+    try:
+        listed = pd.read_csv(file, usecols=["id"], dtype=str)["id"]
+    except (OSError, ValueError) as error:
+        raise RecipeError(
+            f"data.exclude is {where!r}: {error}. Name an audit's folder, or a CSV file with a column id."
+        ) from error
+    unknown = listed[~listed.isin(ids)]
+    if len(unknown):
+        raise RecipeError(
+            f"{len(unknown)} of the {len(listed)} ids in {file} are no Training images of dataset {dataset.info.name}, "
+            f"the first is {unknown.iloc[0]}: the list belongs to another dataset."
+        )
+    return ids.isin(listed)
 
 
 def validation_slice(dataset: Dataset, rows: Rows, share: float, seed: int) -> Rows:

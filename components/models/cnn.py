@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import ResNet18_Weights, VGG16_Weights, WeightsEnum, resnet18
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
 from components.errors import ModelNotFound
 from components.models.records import ModelRecipe
-from components.models.weights import read_state, require_fit
+from components.models.weights import State, read_state, require_fit
 
 _LAST = ("fc.", "classifier.6")  # the layer that names ImageNet's classes
 
@@ -16,7 +16,7 @@ _LAST = ("fc.", "classifier.6")  # the layer that names ImageNet's classes
 def build_resnet18(recipe: ModelRecipe) -> tuple[nn.Module, int]:
     """[B, 3, S, S] -> features [B, 512]."""
     network = resnet18(weights=None)
-    _load(network, recipe.pretrained)
+    _load(network, recipe.pretrained, ResNet18_Weights)
     network.fc = nn.Identity()
     return network, 512
 
@@ -36,17 +36,36 @@ def build_vgg16(recipe: ModelRecipe) -> tuple[nn.Module, int]:
         nn.Linear(channels * side * side, hidden), nn.ReLU(), nn.Dropout(),
         nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(), nn.Identity(),
     )  # fmt: skip
-    _load(network, recipe.pretrained)
+    _load(network, recipe.pretrained, VGG16_Weights)
     return network, hidden
 
 
-def _load(network: nn.Module, file: str) -> None:
+def _load(network: nn.Module, where: str, published: type[WeightsEnum]) -> None:
     """Load a torchvision state dict, its classification layer left out; raises ModelNotFound."""
-    if not file:
+    if not where:
         return
-    if not Path(file).is_file():
-        raise ModelNotFound(f"no weight file {file}: name a torchvision state dict, or leave model.pretrained empty.")
-    state = {k: v for k, v in read_state(Path(file)).items() if not k.startswith(_LAST)}
+    found = _published(published[where]) if where in published.__members__ else _file(where, published)
+    state = {k: v for k, v in found.items() if not k.startswith(_LAST)}
     wanted = {k: v for k, v in network.state_dict().items() if not k.startswith(_LAST)}
-    require_fit(wanted, state, file)
+    require_fit(wanted, state, where)
     network.load_state_dict(state, strict=False)
+
+
+def _published(weights: WeightsEnum) -> State:
+    """From torchvision's cache (TORCH_HOME), or from its site."""
+    try:
+        return dict(weights.get_state_dict(progress=False))
+    except (OSError, RuntimeError) as error:
+        raise ModelNotFound(
+            f"cannot fetch {weights.url}: {error}. Fetch it elsewhere and name the file in model.pretrained, or leave "
+            "that empty to train from scratch."
+        ) from error
+
+
+def _file(where: str, published: type[WeightsEnum]) -> State:
+    if not Path(where).is_file():
+        raise ModelNotFound(
+            f"no weight file {where}: name a torchvision state dict or one of {', '.join(published.__members__)}, or "
+            "leave model.pretrained empty."
+        )
+    return read_state(Path(where))

@@ -31,6 +31,7 @@ LEFT_OUT = {
     "near_leaked": "nearly equal a test image",
     "conflicts": "are identical but disagree about the label",
     "copies": "are further copies",
+    "excluded": "stand in the recipe's exclusion list",
 }
 
 

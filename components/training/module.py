@@ -67,7 +67,8 @@ def moving_average(decay: float) -> Averaging:
 
     def average(kept: Tensors, current: Tensors, steps: Tensor | int) -> None:
         n = int(steps)
-        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(kept, current, steps)
+        follow = get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))  # type: ignore[no-untyped-call]
+        follow(kept, current, steps)
 
     return average
 
@@ -91,9 +92,7 @@ class TrainingModule(nn.Module):
         self.frozen = freeze_below(model, {"head": 0, "partial": recipe.top_blocks}.get(recipe.regime, sys.maxsize))
         self.teacher = [teacher.eval().requires_grad_(False)] if teacher else []  # in a list: no part of checkpoints
         self.ema = (
-            AveragedModel(model, multi_avg_fn=moving_average(recipe.ema), use_buffers=True)  # type: ignore[no-untyped-call]
-            if recipe.ema
-            else None
+            AveragedModel(model, multi_avg_fn=moving_average(recipe.ema), use_buffers=True) if recipe.ema else None
         )
         if self.ema is not None:
             self.ema.requires_grad_(False)

@@ -37,9 +37,17 @@ def load_preset(name: str) -> Recipe:
 
 
 def tiny(recipe: Recipe) -> Recipe:
-    """The same recipe shrunk until a desk machine trains it in seconds: for tests and first tries."""
+    """The same recipe shrunk, and without weights from elsewhere, until a desk machine trains it in seconds."""
     model = dataclasses.replace(
-        recipe.model, image_size=32, patch_size=8, width=32, depth=2, heads=2, head_hidden=16, cnn_width=0.0625
+        recipe.model,
+        pretrained="",
+        image_size=32,
+        patch_size=8,
+        width=32,
+        depth=2,
+        heads=2,
+        head_hidden=16,
+        cnn_width=0.0625,
     )
     pretrain = dataclasses.replace(recipe.pretrain, epochs=min(recipe.pretrain.epochs, 1), width=16)
     batch_size = min(recipe.batch_size, 64)

@@ -1,5 +1,6 @@
 """Recipes: everything that decides what a training does, in plain frozen dataclasses."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
@@ -235,6 +236,11 @@ class Recipe:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of recipe.json, hex."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """One training from a dataset version to a run folder; resumes by itself from the last whole checkpoint."""
 
-import hashlib
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ from transformers import set_seed
 
 from components.balancing import build_sample
 from components.balancing.records import Sample
+from components.balancing.selection import EXCLUDE, exclusion_list
 from components.dataset import Dataset, file_sha256, open_dataset
 from components.errors import TrainingError
 from components.evaluation.calibration import fit_temperature
@@ -51,7 +51,7 @@ class Job:
     out: Path
     sample: Path | None = None
     places: Mapping[str, Path] = field(default_factory=dict)
-    """Where a store URI that the recipe names (weights, a teacher) lies on this machine."""
+    """Where a store URI that the recipe names (weights, a teacher, an exclusion list) lies on this machine."""
 
     def place(self, name: str) -> str:
         """A name in the recipe as what can be opened here."""
@@ -122,13 +122,20 @@ def _claim(job: Job) -> RunSummary | None:
 
 
 def _sample(job: Job, dataset: Dataset) -> Sample:
-    """The given sample, the one this run began with, or a new one from the recipe."""
+    """The given sample, the one this run began with, or a new one from the recipe.
+
+    An exclusion list is kept with the run: its place need not outlive it.
+    """
     target = job.out / SAMPLE
+    excluded = job.place(job.recipe.data.exclude)
     if job.sample and not target.exists():
         shutil.copyfile(job.sample, target)
     if not target.exists():
-        _, sample = build_sample(dataset, job.recipe.data, job.recipe.balance, job.recipe.seed)
+        data = replace(job.recipe.data, exclude=excluded)
+        _, sample = build_sample(dataset, data, job.recipe.balance, job.recipe.seed)
         sample.save(target)
+    if excluded and exclusion_list(excluded).exists():
+        shutil.copyfile(exclusion_list(excluded), job.out / EXCLUDE)
     return Sample.load(target)
 
 
@@ -187,7 +194,7 @@ def _finish(
         image_height=dataset.info.height,
         image_width=dataset.info.width,
         has_rollout=job.recipe.model.has_attention,
-        recipe_sha256=hashlib.sha256(job.recipe.to_json().encode()).hexdigest(),
+        recipe_sha256=job.recipe.digest,
         sample_sha256=file_sha256(job.out / SAMPLE),
         model_sha256=file_sha256(job.out / ONNX),
         energy_wh=round(sum(energy), 4) if len(energy) == len(epochs) else None,

@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from torchvision.models import VisionTransformer, resnet18
+from torchvision.models import ResNet18_Weights, VisionTransformer, resnet18
 from transformers import ViTConfig, ViTModel
 
 from components.errors import ModelNotFound
@@ -98,3 +98,24 @@ def test_preprocessing_equals_the_image_processor_on_float_images(size: int, cha
     preprocess = build_model(ModelRecipe(name="vit", width=32, depth=1, heads=2, image_size=size)).preprocess
     ours = preprocess(faces.squeeze(1))
     assert float((ours - reference).abs().max()) < 1e-5
+
+
+def test_torchvisions_weights_are_taken_by_name_from_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = resnet18(weights=None)
+    cache = tmp_path / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    torch.save(reference.state_dict(), cache / "resnet18-f37072fd.pth")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    model = build_model(ModelRecipe(name="resnet18", pretrained="IMAGENET1K_V1"))
+    assert torch.equal(model.backbone.layer4[1].conv2.weight, reference.layer4[1].conv2.weight)  # type: ignore[union-attr]
+
+
+def test_a_site_that_cannot_be_reached_is_one_error_with_the_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(ResNet18_Weights.IMAGENET1K_V1.value, "url", "http://127.0.0.1:9/resnet18.pth")
+    with pytest.raises(ModelNotFound, match=r"cannot fetch http://127.0.0.1:9/.*model.pretrained"):
+        build_model(ModelRecipe(name="resnet18", pretrained="IMAGENET1K_V1"))
+    with pytest.raises(ModelNotFound, match=r"no weight file IMAGENET.*IMAGENET1K_V1"):
+        build_model(ModelRecipe(name="resnet18", pretrained="IMAGENET"))

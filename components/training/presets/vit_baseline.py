@@ -1,0 +1,20 @@
+"""ViT-B/16 of ImageNet-21k as a fixed backbone; the head alone is trained.
+
+Source: Di Iorio, "Emotion Recognition Using Vision Transformers", 3.2: head 768 -> 256 -> 7,
+AdamW at 1e-5, no warm-up.
+The weights come from the model hub; `--set model.pretrained=FOLDER` names a local folder or a state dict instead, and
+`ferline weights mirror` puts one into the store of a site without a hub.
+Expected: not measured here; 35 GFLOP an image.
+Command: `ferline run train-pipeline --source fer2013.csv --preset vit-baseline`
+"""
+
+from components.balancing.records import BalanceRecipe
+from components.models.records import ModelRecipe
+from components.training.records import Recipe, ScheduleRecipe
+
+RECIPE = Recipe(
+    model=ModelRecipe(name="vit", pretrained="google/vit-base-patch16-224-in21k", image_size=224),
+    balance=BalanceRecipe(method="paper"),
+    schedule=ScheduleRecipe(warmup_epochs=0),
+    regime="head",
+)
