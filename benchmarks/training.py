@@ -1,0 +1,235 @@
+"""What the training loop costs: `python -m benchmarks.training [--preset compact ...] [--save]`.
+
+bare: forward, backward and AdamW step on one batch that lies there as pixels, nothing else.
+ours: a whole training as `ferline train` runs it: rows, augmentation, moving average, logging, evaluation, checkpoint.
+peer: transformers' Trainer on PIL images with per-image torchvision transforms, as in the public image-classification
+examples; only in the first row, for it says the same of every network.
+limit: the rate of a large float32 matrix product, measured in the same run, beside the FLOPs counted in bare.
+"""
+
+import argparse
+import csv
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import transforms
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from benchmarks.ingest import machine
+from components.dataset import Dataset, open_dataset
+from components.labels import TRAINING
+from components.models.build import build_model
+from components.training.recipes import load_preset
+from components.training.records import Recipe
+from components.training.train import Job, train
+
+PRESETS = ("compact", "quick", "vit-warmup-48", "resnet18-48", "vgg16-48")
+STEPS, ROUNDS = 12, 3
+RESULTS = Path(__file__).parent / "results" / "training.csv"
+Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Images a second, but for gflop (an image, forward and backward) and limit (GFLOP a second)."""
+
+    preset: str
+    batch: int
+    bare: float
+    ours: float
+    gflop: float
+    limit: float
+    peer: float | None
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def seconds(call: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Median of some calls after one unmeasured; waits for a GPU."""
+    times = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        call()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+def gemm_limit(side: int = 2048) -> float:
+    """GFLOP a second of a float32 product of square matrices."""
+    left, right = (torch.randn(side, side, device=device()) for _ in range(2))
+    return 2 * side**3 / seconds(lambda: left @ right, 7) / 1e9
+
+
+def bare(recipe: Recipe, images: Images, labels: Tensor) -> tuple[float, float]:
+    """Images a second, and GFLOP an image."""
+    model = build_model(recipe.model).to(device(), memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    batch = torch.from_numpy(images[: recipe.batch_size]).to(device()).float()
+    targets = labels[: recipe.batch_size].to(device())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(batch), targets).backward()
+        optimizer.step()
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return recipe.batch_size / seconds(step, STEPS), counter.get_total_flops() / recipe.batch_size / 1e9
+
+
+def ours(preset: str, recipe: Recipe, dataset: Dataset) -> float:
+    """Images a second over a whole epoch, its evaluation and checkpoint included."""
+    with tempfile.TemporaryDirectory() as folder:
+        said: list[float] = []
+        short = dataclasses.replace(recipe, epochs=2)
+        train(Job(preset, short, dataset.root, Path(folder)), lambda line: said.append(time.perf_counter()))
+        lines = said[1:]  # the first tells the sample; each epoch then ends with a line
+        summary_images = len(np.load(Path(folder) / "sample.npz")["train"])
+    return summary_images / (lines[-1] - lines[-2])
+
+
+class Pictures(TorchDataset[dict[str, object]]):
+    """PIL images through a transform, one by one."""
+
+    def __init__(self, images: Images, labels: Tensor) -> None:
+        self.pictures = [Image.fromarray(image) for image in images]
+        self.labels = labels
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomHorizontalFlip(),
+                transforms.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1)),
+                transforms.ColorJitter(0.25, 0.25),
+                transforms.ToTensor(),
+                transforms.Lambda(lambda pixels: 255 * pixels[0]),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return {"images": self.transform(self.pictures[index]), "labels": self.labels[index]}
+
+
+class Classifier(nn.Module):
+    """What the stock Trainer takes: a loss from images and labels."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.network = build_model(recipe.model)
+
+    def forward(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        logits = self.network(images)
+        return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
+
+
+class Clock(TrainerCallback):
+    """Times of the steps' ends."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_step_end(self, *_: object, **__: object) -> None:
+        self.ends.append(time.perf_counter())
+
+
+def peer(recipe: Recipe, images: Images, labels: Tensor) -> float:
+    """Images a second of the stock Trainer, its start and evaluation left out."""
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder, max_steps=STEPS, per_device_train_batch_size=recipe.batch_size, report_to=[],
+            disable_tqdm=True, save_strategy="no", logging_strategy="no", remove_unused_columns=False,
+        )  # fmt: skip
+        pictures = Pictures(images[: STEPS * recipe.batch_size], labels)
+        Trainer(model=Classifier(recipe), args=arguments, train_dataset=pictures, callbacks=[clock]).train()
+    return recipe.batch_size * (len(clock.ends) - 2) / (clock.ends[-1] - clock.ends[1])
+
+
+def measure(preset: str, dataset: Dataset, with_peer: bool) -> Row:
+    """One network three ways."""
+    recipe = load_preset(preset)
+    rows = np.random.default_rng(0).permutation(dataset.rows(TRAINING))
+    images, labels = np.asarray(dataset.images[rows]), torch.from_numpy(dataset.labels[rows])
+    limit = gemm_limit()
+    rate, gflop = bare(recipe, images, labels)
+    own = ours(preset, recipe, dataset)
+    again, _ = bare(recipe, images, labels)  # before and after: a machine's pace drifts
+    return Row(
+        preset,
+        recipe.batch_size,
+        (rate + again) / 2,
+        own,
+        gflop,
+        limit,
+        peer(recipe, images, labels) if with_peer else None,
+    )
+
+
+def main() -> None:
+    """Print a line a preset and, on demand, save it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", action="append", help="preset to measure; repeats (default: all at 48 pixels)")
+    parser.add_argument("--images", type=int, default=2500, help="synthetic faces to train on")
+    parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
+    options = parser.parse_args()
+    from components.ingest import IngestOptions, ingest
+
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        source = f"synthetic:images={options.images},seed=1"
+        dataset = open_dataset(ingest(source, Path(folder), IngestOptions()).folder)
+        print("images a second    batch     bare     ours  ratio  | GFLOP/image  GFLOP/s  of the limit", flush=True)
+        for k, preset in enumerate(options.preset or PRESETS):
+            rows.append(measure(preset, dataset, with_peer=k == 0))
+            print(_line(rows[-1]), flush=True)
+    first = rows[0]
+    if first.peer:
+        ratio = first.ours / first.peer
+        print(f"peer: Trainer with per-image PIL transforms, {first.preset}: {first.peer:.1f}; ours {ratio:.2f} times")
+    print(f"limit: {first.limit:.0f} GFLOP/s of a matrix product; wanted: ours 0.95 of bare, 1.5 of the peer")
+    print(f"machine: {machine()}, {torch.get_num_threads()} threads, {device()}")
+    if options.save:
+        save(rows)
+
+
+def _line(row: Row) -> str:
+    rate = row.gflop * row.bare
+    return (
+        f"{row.preset:16} {row.batch:7} {row.bare:8.1f} {row.ours:8.1f} {row.ours / row.bare:6.2f}  | "
+        f"{row.gflop:11.2f} {rate:8.0f} {rate / row.limit:11.0%}"
+    )
+
+
+def save(rows: Sequence[Row]) -> None:
+    """One more line a preset in the results."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    fresh = not RESULTS.exists()
+    with RESULTS.open("a", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        if fresh:
+            writer.writerow(["date", *(f.name for f in dataclasses.fields(Row)), "ours_to_bare", "device", "machine"])
+        for row in rows:
+            values = [f"{v:.3f}" if isinstance(v, float) else v for v in dataclasses.astuple(row)]
+            writer.writerow([date.today().isoformat(), *values, f"{row.ours / row.bare:.3f}", device(), machine()])
+
+
+if __name__ == "__main__":
+    main()
