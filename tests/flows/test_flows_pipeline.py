@@ -1,6 +1,7 @@
 """train-pipeline from source to champion on a tiny dataset, and what a second run makes of the first."""
 
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -110,6 +111,34 @@ def test_a_rejected_one_is_promoted_by_force_with_a_reason_alone(promoted: Promo
     assert bench.document("models", "promote", "3", "--force", "--reason", "a try") == {"champion": "3"}
     last = bench.document("models", "history")[-1]
     assert (last["forced"], last["reason"]) == (True, "a try")
+
+
+def test_labels_are_audited_and_a_run_trained_elsewhere_without_the_worst_goes_on_to_the_gate(
+    promoted: Promoted, tmp_path: Path
+) -> None:
+    bench, outcome = promoted
+    found = bench.document("data", "audit", outcome["dataset_uri"], "--tiny", "--folds", "2", "--set", "epochs=1")
+    assert found["images"] == 560
+    assert {path.name for path in Path(found["uri"]).iterdir()} >= {"audit.json", "exclude.csv", "sheet.png"}
+    elsewhere = tmp_path / "elsewhere"
+    sets = ("--set", f"data.exclude={found['uri']}", "--set", "epochs=1")
+    bench.document("train", "--tiny", "--data", outcome["dataset_uri"], "--out", str(elsewhere), *sets)
+    judged = bench.document(*TINY[:4], "--from-run", str(elsewhere), "--no-promote")
+    assert [candidate["name"] for candidate in judged["candidates"]] == ["quick (elsewhere)"]
+    assert judged["verdict"] in ("Waiting", "Rejected")
+    page = (Path(judged["report"]) / "report.html").read_text()
+    assert "stand in the recipe" in page
+    assert found["found"] > 0
+
+
+def test_a_run_of_another_dataset_is_not_taken_in(promoted: Promoted, tmp_path: Path) -> None:
+    bench, outcome = promoted
+    copy = shutil.copytree(outcome["candidates"][0]["run_uri"], tmp_path / "copy")
+    summary = json.loads((copy / "summary.json").read_text())
+    (copy / "summary.json").write_text(json.dumps({**summary, "fingerprint": "0" * 64}))
+    done = bench.ferline(*TINY[:4], "--from-run", str(copy))
+    assert done.returncode == 2
+    assert "was trained on dataset 0000000000000000" in done.stderr
 
 
 def test_a_source_that_cannot_be_read_ends_at_once_with_one_error(bench, tmp_path: Path) -> None:
