@@ -36,8 +36,11 @@ format: $(STAMP) ## Rewrite files as ruff wants them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(STAMP) ## Write docs/cli.md from the program
+docs: $(STAMP) ## Write docs/cli.md, recipe-keys.md and schedule.svg from the program
 	$(BIN)/typer flows.cli utils docs --name ferline --title 'The command line' --output docs/cli.md
+	{ printf '# Keys of a recipe\n\nWhat `--set key=value` and Prefect'"'"'s form take; see [training](training.md).\n\n'; \
+	  $(BIN)/ferline presets --keys; } > docs/recipe-keys.md
+	$(BIN)/python -m benchmarks.schedule
 
 lock: ## Resolve the newest allowed set in a fresh environment and write requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
@@ -47,6 +50,8 @@ lock: ## Resolve the newest allowed set in a fresh environment and write require
 benchmark: $(STAMP) ## What the performance claims rest on; needs FER-2013 for the ingest part
 	$(BIN)/python -m benchmarks.synthetic
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.rollout
 
 clean: ## Remove .venv and all local state: a full reset
 	rm -rf $(VENV) .ferline build

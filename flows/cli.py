@@ -101,11 +101,26 @@ def evaluate(
     emit(evaluation) if as_json else print_evaluation(evaluation, place, console)
 
 
-@app.command(epilog="Example: ferline presets --json")
-def presets(as_json: Json = False) -> None:
-    """Recipes by name, with what each is for."""
-    from components.training.recipes import preset_module, preset_names
+@app.command(epilog="Example: ferline presets compact, or: ferline presets --keys")
+def presets(
+    name: Annotated[str | None, typer.Argument(help="A preset to read whole: what it is, and its recipe.")] = None,
+    keys: Annotated[bool, typer.Option("--keys", help="Every key that --set takes, as a Markdown table.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Recipes by name, with what each is for; one of them whole; or every key of a recipe."""
+    from components.training.recipes import load_preset, preset_module, preset_names
 
+    if keys:
+        from flows.recipe_keys import markdown, recipe_keys
+
+        emit([dict(zip(("key", "default", "meaning"), line, strict=True)) for line in recipe_keys()]) if as_json else (
+            typer.echo(markdown())
+        )
+        return
+    if name:
+        recipe = load_preset(name)
+        emit(recipe) if as_json else typer.echo(f"{(preset_module(name).__doc__ or '').strip()}\n\n{recipe.to_json()}")
+        return
     lines = {name: (preset_module(name).__doc__ or "").strip().splitlines()[0] for name in preset_names()}
     if as_json:
         emit(lines)

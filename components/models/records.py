@@ -18,7 +18,7 @@ class ModelRecipe:
     name: ModelName = "compact-vit"
     """Network: transformers' ViT, the small ViT with a convolutional stem, or torchvision's CNNs."""
     pretrained: str = ""
-    """`vit`: hub id or local folder of weights; CNNs: file with a torchvision state dict, or the name of
+    """`vit`: hub id, local folder, store URI or state dict; CNNs: file with a torchvision state dict, or the name of
     torchvision's weights, such as IMAGENET1K_V1. Empty: from scratch."""
     image_size: int = 48
     """Side in pixels at which the network works; images are resized to it inside the model."""

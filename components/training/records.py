@@ -62,7 +62,8 @@ class ScheduleRecipe:
     warmup_epochs: float = 3.0
     """Length of the warm-up; 0 for none (paper 3.2: 3)."""
     multiplier: float = 10.0
-    """Warm-up ends at lr x multiplier, from lr; at 1 it starts from 0 and ends at lr (paper 3.2: 10)."""
+    """Warm-up ends at lr x multiplier, from lr; at 1 it starts from 0 and ends at lr; without a warm-up it does
+    nothing (paper 3.2: 10)."""
     plateau_factor: float = 0.5
     """`plateau`: the rate is multiplied by this when the validation loss stalls."""
     plateau_patience: int = 1

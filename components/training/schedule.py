@@ -16,7 +16,8 @@ class Schedule:
     """
 
     def __init__(self, recipe: ScheduleRecipe, steps_per_epoch: int, epochs: int) -> None:
-        self.after, self.multiplier = str(recipe.after), recipe.multiplier
+        self.after = str(recipe.after)
+        self.multiplier = recipe.multiplier if recipe.warmup_epochs else 1.0
         self.factor, self.patience = recipe.plateau_factor, recipe.plateau_patience
         self.step_length, self.step_factor = recipe.step_epochs * steps_per_epoch, recipe.step_factor
         self.warmup = round(recipe.warmup_epochs * steps_per_epoch)

@@ -10,7 +10,9 @@ import pytest
 from typer.main import get_command
 
 from components.settings import Settings
+from components.training.recipes import keys, load_preset
 from flows.cli import app
+from flows.recipe_keys import markdown, recipe_keys
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -46,6 +48,12 @@ def test_the_command_line_is_described_as_it_is() -> None:
         [*command, "--title", "The command line"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert COMMAND_LINE.read_text().strip() == made.stdout.strip(), "`make docs` writes it anew"
+
+
+def test_every_key_of_a_recipe_is_described_as_it_is() -> None:
+    assert (REPOSITORY / "docs" / "recipe-keys.md").read_text().strip().endswith(markdown()), "`make docs` writes it"
+    described = [key for key, _, _ in recipe_keys()]
+    assert sorted(described) == sorted(keys(load_preset("quick")))
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

@@ -207,3 +207,10 @@ def test_a_young_average_forgets_its_first_weights() -> None:
         expected = decay * expected + (1 - decay) * step
     assert average.module.weight.item() == pytest.approx(expected, rel=1e-5)
     assert 189 < expected < 191  # a ramp is followed at a distance of decay / (1 - decay) = 9 steps
+
+
+@pytest.mark.parametrize("after", ["plateau", "cosine", "step", "constant"])
+def test_without_a_warm_up_the_multiplier_does_nothing(after) -> None:
+    schedules = [Schedule(ScheduleRecipe(after=after, warmup_epochs=0, multiplier=m), 10, 4) for m in (1.0, 10.0)]
+    assert [schedules[0](step) for step in range(40)] == [schedules[1](step) for step in range(40)]
+    assert schedules[0](0) == 1
