@@ -22,7 +22,7 @@ run: $(STAMP) ## The whole pipeline on synthetic faces: no server, no download
 	@$(BIN)/ferline run train-pipeline
 
 test: $(STAMP) lint typecheck ## Lint, types and every test that needs no GPU, browser or download
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP) ## ruff, import contracts, deployment file
 	$(BIN)/ruff check .

@@ -134,18 +134,37 @@ def test_two_runs_of_one_seed_are_equal_and_of_another_differ(tiny_dataset: Data
     assert not all(torch.equal(a[name], c[name]) for name in a)
 
 
+EVERY_STATE = [
+    word
+    for text in (
+        "epochs=4",
+        "ema=0.9",
+        "balance.method=sampler",
+        "augment.mixup=0.4",
+        "augment.erasing=0.3",
+        "augment.policy_operations=1",
+    )
+    for word in ("--set", text)
+]
+"""Optimizer, schedule, average of weights, sampler, augmentation."""
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was never stopped."""
+    out = tmp_path_factory.mktemp("never-stopped") / "run"
+    subprocess.run([sys.executable, *arguments(tiny_dataset, out, *EVERY_STATE)], check=True, capture_output=True)
+    return out
+
+
 @pytest.mark.parametrize("moment", [0.2, 0.55, 0.9])
 def test_a_run_killed_at_any_moment_ends_with_the_same_weights(
-    moment: float, tiny_dataset: Dataset, tmp_path: Path
+    moment: float, whole: Path, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    """Every state counts: optimizer, schedule, average of weights, sampler, augmentation."""
-    sets = "epochs=4 ema=0.9 balance.method=sampler augment.mixup=0.4 augment.erasing=0.3 augment.policy_operations=1"
-    options = [word for text in sets.split() for word in ("--set", text)]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run([sys.executable, *arguments(tiny_dataset, whole, *options)], check=True, capture_output=True)
+    killed = tmp_path / "killed"
     steps = json.loads((whole / "metrics.jsonl").read_text().splitlines()[-1])["step"]
     child = subprocess.Popen(
-        [sys.executable, "-c", SLOW, *arguments(tiny_dataset, killed, *options)[2:]],
+        [sys.executable, "-c", SLOW, *arguments(tiny_dataset, killed, *EVERY_STATE)[2:]],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert child.stdout
@@ -154,9 +173,14 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_weights(
             break
     child.send_signal(signal.SIGKILL)
     child.wait()
-    subprocess.run([sys.executable, *arguments(tiny_dataset, killed, *options)], check=True, capture_output=True)
+    assert not (killed / "summary.json").exists()
+    again = subprocess.run(
+        [sys.executable, *arguments(tiny_dataset, killed, *EVERY_STATE)], check=True, capture_output=True, text=True
+    )
+    assert moment < 0.25 or "resuming from step" in again.stdout  # the first checkpoint ends the first epoch
     first, second = weights(whole), weights(killed)
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    assert [json.loads(line)["epoch"] for line in (killed / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
 
 
 SLOW = """
