@@ -2,7 +2,10 @@
 
     FerlineError
     ├── DataError          a source or a dataset version is not what it should be
-    │   └── DatasetCorrupt a stored dataset version fails its hashes
+    │   ├── DatasetCorrupt a stored dataset version fails its hashes
+    │   └── BadPicture     a picture that was sent is broken, too small, or of no use
+    │       ├── UnknownPictureType, PictureTooLarge
+    │       └── NoFace     nobody was found in it
     ├── ValidationFailed   a blocking expectation failed; training must not start
     ├── RecipeError        a recipe, preset or override is wrong
     ├── TrainingError      training ended without a usable model
@@ -31,6 +34,26 @@ class DataError(FerlineError):
 
 class DatasetCorrupt(DataError):
     """A stored dataset version fails its hashes or lacks a file."""
+
+
+class BadPicture(DataError):
+    """A picture that was sent is broken or too small."""
+
+
+class UnknownPictureType(BadPicture):
+    """It is no picture, or of a kind that is not read."""
+
+    http_status = 415
+
+
+class PictureTooLarge(BadPicture):
+    """It has more pixels than are decoded."""
+
+    http_status = 413
+
+
+class NoFace(BadPicture):
+    """A face was asked for and none was found."""
 
 
 class ValidationFailed(DataError):

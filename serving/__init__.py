@@ -1,0 +1,1 @@
+"""Serve the champion: from a picture somebody sends to an answer with its explanation."""
