@@ -55,6 +55,7 @@ def build_package(
         fingerprint=summary.fingerprint,
         temperature=summary.temperature,
         metrics=headline(judged),
+        uncertain_below=_uncertain_below(run / "model.onnx", dataset, sample.validation),
         decision=out / "decision.json" if decision else None,
     )
 
@@ -70,6 +71,18 @@ def headline(evaluation: Evaluation) -> dict[str, float]:
         "ece": evaluation.ece,
         "latency_ms": evaluation.latency_ms,
     }
+
+
+def uncertainty_threshold(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+    """The largest confidence at and below which fewer than half of the answers are right; 0 where there is none.
+
+    probabilities: float32 [V, 7] of validation images; labels: int64 [V].
+    """
+    confidence = probabilities.max(1)
+    order = np.argsort(confidence, kind="stable")
+    right = np.cumsum(probabilities.argmax(1)[order] == labels[order])
+    mostly_wrong = np.flatnonzero(2 * right < np.arange(1, len(order) + 1))
+    return float(confidence[order[mostly_wrong[-1]]]) if len(mostly_wrong) else 0.0
 
 
 def write_examples(images: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32], path: Path) -> None:
@@ -115,6 +128,10 @@ def _build_examples(model: Path, dataset: Dataset, rows: Rows, path: Path) -> No
     chosen = np.concatenate([rows[first], np.setdiff1d(rows, rows[first])])[:EXAMPLES]
     images = np.ascontiguousarray(dataset.images[chosen])
     write_examples(images, ask(model, images).probabilities, path)
+
+
+def _uncertain_below(model: Path, dataset: Dataset, rows: Rows) -> float:
+    return uncertainty_threshold(ask(model, dataset.images[rows]).probabilities, dataset.labels[rows])
 
 
 def _evenly(rows: Rows, most: int) -> Rows:

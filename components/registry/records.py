@@ -120,6 +120,8 @@ class ModelPackage:
     temperature: float
     """Already inside model.onnx."""
     metrics: Mapping[str, float]
+    uncertain_below: float
+    """Confidence below which the answers to validation images were wrong more often than right; 0 to 1."""
     decision: Path | None = None
     """Decision file, where the gate has already spoken."""
     classes: tuple[str, ...] = CLASSES
@@ -148,6 +150,7 @@ class ModelPackage:
             "fingerprint": self.fingerprint,
             "temperature": self.temperature,
             "metrics": dict(self.metrics),
+            "uncertain_below": self.uncertain_below,
         }
         return json.dumps(facts, indent=2, sort_keys=True)
 

@@ -80,6 +80,7 @@ def make_package(folder: Path, seed: int, *, broken: bool = False) -> ModelPacka
         fingerprint="f" * 64,
         temperature=1.25,
         metrics={"macro_f1": 0.5 + seed / 100, "accuracy": 0.6},
+        uncertain_below=0.4,
     )
 
 
