@@ -79,10 +79,11 @@ def uncertainty_threshold(probabilities: npt.NDArray[np.float32], labels: npt.ND
     probabilities: float32 [V, 7] of validation images; labels: int64 [V].
     """
     confidence = probabilities.max(1)
-    order = np.argsort(confidence, kind="stable")
-    right = np.cumsum(probabilities.argmax(1)[order] == labels[order])
-    mostly_wrong = np.flatnonzero(2 * right < np.arange(1, len(order) + 1))
-    return float(confidence[order[mostly_wrong[-1]]]) if len(mostly_wrong) else 0.0
+    levels, level = np.unique(confidence, return_inverse=True)  # equal confidences stand or fall together
+    images = np.cumsum(np.bincount(level))
+    right = np.cumsum(np.bincount(level, probabilities.argmax(1) == labels))
+    mostly_wrong = levels[2 * right < images]
+    return float(mostly_wrong.max(initial=0.0))
 
 
 def write_examples(images: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32], path: Path) -> None:
