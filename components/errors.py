@@ -6,6 +6,7 @@
     │   └── BadPicture     a picture that was sent is broken, too small, or of no use
     │       ├── UnknownPictureType, PictureTooLarge
     │       └── NoFace     nobody was found in it
+    ├── RequestError       a request is not of a form that is answered; says its own status
     ├── ValidationFailed   a blocking expectation failed; training must not start
     ├── RecipeError        a recipe, preset or override is wrong
     ├── TrainingError      training ended without a usable model
@@ -50,6 +51,14 @@ class PictureTooLarge(BadPicture):
     """It has more pixels than are decoded."""
 
     http_status = 413
+
+
+class RequestError(FerlineError):
+    """A request that cannot be answered, with the HTTP status that says why."""
+
+    def __init__(self, http_status: int, message: str) -> None:
+        super().__init__(message)
+        self.http_status = http_status
 
 
 class NoFace(BadPicture):

@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr | None = Field(None, description="S3 access key.")
     s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
     s3_region: str = Field("us-east-1", description="S3 region.")
+    serve_version: str = Field("champion", description="Alias or version that is served; a number pins it.")
+    serve_poll_seconds: float = Field(10.0, gt=0, description="Time between two looks at the served alias, seconds.")
+    serve_body_mb: float = Field(10.0, gt=0, description="Largest request body that is read, MB.")
+    serve_batch: int = Field(64, ge=1, description="Most pictures in one request to /predict_batch.")
     policy: Path = Field(REPOSITORY / "infra" / "policy", description="Folder with validation.yaml and gate.yaml.")
 
     @property

@@ -44,8 +44,10 @@ class Face:
     """A face cut out."""
 
     box: Box
+    cut: Gray
+    """uint8, the face at the picture's own resolution."""
     crop: Gray
-    """uint8 [size, size]."""
+    """uint8 [size, size], as the model takes it."""
 
 
 def find_faces(picture: Gray) -> list[Box]:
@@ -70,7 +72,7 @@ def cut_faces(picture: Gray, mode: FaceMode, size: tuple[int, int], margin: floa
     height, width = picture.shape
     whole = Box(0, 0, width, height)
     if mode == "none" or (mode == "auto" and max(height, width) <= CROP_SIDE):
-        return [Face(whole, _resized(picture, size))]
+        return [Face(whole, picture, _resized(picture, size))]
     boxes = find_faces(picture)
     if not boxes:
         raise NoFace(
@@ -78,9 +80,10 @@ def cut_faces(picture: Gray, mode: FaceMode, size: tuple[int, int], margin: floa
             "frontal one, or face=none where the picture is a face already."
         )
     if mode == "auto" and _fills(boxes[0], whole):
-        return [Face(whole, _resized(picture, size))]
+        return [Face(whole, picture, _resized(picture, size))]
     chosen = boxes if mode == "all" else boxes[:1]
-    return [Face(box, _resized(_cut(picture, box, margin), size)) for box in chosen]
+    cuts = [(box, _cut(picture, box, margin)) for box in chosen]
+    return [Face(box, cut, _resized(cut, size)) for box, cut in cuts]
 
 
 def _fills(box: Box, whole: Box) -> bool:

@@ -1,0 +1,14 @@
+"""What /metrics tells beside BentoML's own figures; several workers are summed by prometheus_client."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+PREDICTIONS = Counter("ferline_predictions", "Answers given.", ["version", "answer"])
+UNCERTAIN = Counter("ferline_uncertain", "Answers whose confidence lies below the model's threshold.", ["version"])
+CONFIDENCE = Histogram(
+    "ferline_confidence", "Highest probability of an answer.", ["version"], buckets=[k / 10 for k in range(2, 11)]
+)
+BATCH = Histogram("ferline_batch_size", "Faces answered in one run of the model.", buckets=[1, 2, 4, 8, 16, 32, 64])
+REFUSED = Counter("ferline_refused", "Requests answered with an error.", ["status", "kind"])
+SERVED = Gauge("ferline_model_served", "1 for the version that answers.", ["version"], multiprocess_mode="livemax")
+SWAPS = Counter("ferline_swaps", "Models exchanged while serving.")
+FAILED_SWAPS = Counter("ferline_failed_swaps", "Versions that could not be loaded or failed their examples.")

@@ -1,0 +1,68 @@
+"""One registered version, loaded and checked, as it answers."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from components.errors import RegistryError
+from components.evaluation.scoring import Outputs, open_model
+from components.registry.check import check_folder
+from components.registry.records import ModelVersion
+
+Crops = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """A version that has answered its stored examples."""
+
+    version: ModelVersion
+    folder: Path
+    """The registered artifact on this machine: model.onnx and extra_files/."""
+    session: onnxruntime.InferenceSession
+    size: tuple[int, int]
+    """Height and width of the crops it takes."""
+    has_rollout: bool
+    package: dict[str, Any] = field(repr=False)
+    """package.json: classes, dataset fingerprint, metrics, the confidence below which it is uncertain."""
+
+    def answer(self, crops: Crops) -> Outputs:
+        """Answers to uint8 [N, height, width], N >= 1; the map too where there is one."""
+        names = ["probabilities", "embedding", *(["rollout"] if self.has_rollout else [])]
+        found = self.session.run(names, {"images": crops})
+        return Outputs(found[0], found[2] if self.has_rollout else None, found[1])
+
+    @property
+    def card(self) -> str:
+        return (self.folder / "extra_files" / "model_card.md").read_text()
+
+    @property
+    def decision(self) -> dict[str, Any] | None:
+        """What the gate decided about it; None for one that was promoted without."""
+        file = self.folder / "extra_files" / "decision.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+
+def load_model(folder: Path, version: ModelVersion, threads: int | None = None) -> ServedModel:
+    """Load, check against the stored examples and warm up; raises RegistryError or ModelNotFound with the reason."""
+    checked = check_folder(folder)
+    if version.model_sha256 and checked.model_sha256 != version.model_sha256:
+        raise RegistryError(
+            f"{folder / 'model.onnx'} is not what version {version.version} was registered with: its sha256 begins "
+            f"with {checked.model_sha256[:16]}, not {version.model_sha256[:16]}."
+        )
+    session = open_model(folder / "model.onnx", threads)
+    try:
+        package = json.loads((folder / "extra_files" / "package.json").read_text())
+    except (OSError, ValueError) as error:
+        raise RegistryError(f"{folder} has no package.json that can be read: {error}") from error
+    height, width = session.get_inputs()[0].shape[1:]
+    model = ServedModel(version, folder, session, (height, width), "rollout" in checked.outputs, package)
+    for count in (1, 8):  # the first run of a shape plans its memory
+        model.answer(np.zeros((count, height, width), np.uint8))
+    return model

@@ -1,0 +1,24 @@
+"""A heat map laid over a face, as a PNG."""
+
+import io
+
+import cv2
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+
+def overlay(face: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32], colours: str, strength: float) -> bytes:
+    """PNG of the face's size; where the map is 1 the colour covers `strength` of the face, where it is 0 nothing.
+
+    face: uint8 [h, w]; heat: float32 [H, W], 0 to 1; colours: a colour map of matplotlib; strength: 0 to 1.
+    """
+    height, width = face.shape
+    warm = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
+    colour = matplotlib.colormaps[colours](warm)[..., :3]
+    share = (strength * warm)[..., None]
+    mixed = (1 - share) * (face[..., None] / 255) + share * colour
+    buffer = io.BytesIO()
+    Image.fromarray((255 * mixed).round().astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,89 @@
+"""What came in, as pictures and options: one picture as a form field or as the body itself, many as form fields."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+
+from components.errors import RequestError
+from serving.faces import FaceMode
+
+Colours = Literal["viridis", "inferno", "magma", "jet"]
+
+
+class Options(BaseModel):
+    """From the query, or from fields of the form, which win."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    face: FaceMode = "auto"
+    """How a face is looked for in the picture."""
+    margin: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of a found face's side that is added on each side."""
+    colours: Colours = "viridis"
+    """Of the explanation's overlay."""
+    strength: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Of the explanation's colours over the face."""
+
+
+async def one_picture(request: Request) -> tuple[bytes, Options]:
+    """The field `image` of a form, or the whole body; raises RequestError."""
+    if not _is_form(request):
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind and not kind.startswith("image/") and kind != "application/octet-stream":
+            raise RequestError(
+                415, f"content-type {kind} is not read: send multipart/form-data with a field `image`, or image/*."
+            )
+        return await request.body(), _options(dict(request.query_params))
+    files, fields = await _form(request)
+    if [name for name, _ in files] != ["image"]:
+        raise RequestError(
+            422, f"the form holds files in {[name for name, _ in files] or 'no field'}; one file `image` is asked for."
+        )
+    return files[0][1], _options({**request.query_params, **fields})
+
+
+async def many_pictures(request: Request, most: int) -> tuple[list[bytes], Options]:
+    """Files of a form's fields `images`, in their order; raises RequestError."""
+    if not _is_form(request):
+        raise RequestError(415, "send multipart/form-data with a field `images` for every picture.")
+    files, fields = await _form(request)
+    pictures = [data for name, data in files if name in ("images", "image")]
+    if not pictures:
+        raise RequestError(422, "the form holds no file in a field `images`.")
+    if len(pictures) > most:
+        raise RequestError(413, f"{len(pictures)} pictures came; at most {most} are answered in one request.")
+    return pictures, _options({**request.query_params, **fields})
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+async def _form(request: Request) -> tuple[list[tuple[str, bytes]], dict[str, str]]:
+    try:
+        async with request.form(max_files=1000, max_fields=100) as form:
+            items = form.multi_items()
+            files = [(name, await value.read()) for name, value in items if isinstance(value, UploadFile)]
+            return files, {name: _plain(value) for name, value in items if isinstance(value, str)}
+    except ClientDisconnect:
+        raise
+    except (MultiPartException, ValueError, KeyError, AssertionError) as error:
+        raise RequestError(400, f"the form cannot be read: {error or type(error).__name__}.") from error
+
+
+def _plain(value: str) -> str:
+    """BentoML's client sends a string as JSON, in quotation marks."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+
+
+def _options(raw: dict[str, str]) -> Options:
+    try:
+        return Options.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        allowed = f" There are {', '.join(Options.model_fields)}." if first["type"] == "extra_forbidden" else ""
+        raise RequestError(422, f"{name}: {first['msg']}.{allowed}") from error

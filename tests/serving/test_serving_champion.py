@@ -1,0 +1,135 @@
+"""The alias moves, and the service follows: without a lost request, and never to a model that does not answer."""
+
+import shutil
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from components.errors import ModelNotFound, RegistryError
+from components.registry import ModelPackage, Registry
+from components.registry.package import write_examples
+from serving.champion import Champion
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, packages: dict[str, ModelPackage], open_shelf):
+    """A registry whose champion is the first model."""
+    shelf = open_shelf(tmp_path / "home")
+    shelf.promote(packages["first"])
+    return shelf
+
+
+def champion(shelf, wanted: str = "champion", registry: Registry | None = None) -> Champion:
+    return Champion(registry or shelf.registry, shelf.home / "serving", wanted, poll_seconds=3600)
+
+
+def broken(package: ModelPackage, tmp_path: Path) -> ModelPackage:
+    """Examples that its model does not answer."""
+    with np.load(package.examples) as stored:
+        write_examples(stored["images"], np.roll(stored["probabilities"], 1, axis=1), tmp_path / "examples.npz")
+    return replace(package, examples=tmp_path / "examples.npz")
+
+
+def test_a_moved_alias_is_followed_and_a_pinned_version_is_not(shelf, packages) -> None:
+    following, pinned = champion(shelf), champion(shelf, "1")
+    following.start()
+    pinned.start()
+    shelf.promote(packages["second"])
+    assert following.refresh()
+    assert not pinned.refresh()
+    assert (following.model().version.version, pinned.model().version.version) == ("2", "1")
+    assert following.problem == pinned.problem == ""
+
+
+def test_a_model_that_fails_its_examples_leaves_the_old_one_serving(shelf, packages, tmp_path: Path) -> None:
+    serving = champion(shelf)
+    serving.start()
+    package = broken(packages["second"], tmp_path)
+    registry = shelf.registry
+    registry.set_alias("champion", registry.register(package).version)  # past the gate's own check
+    assert not serving.refresh()
+    assert serving.model().version.version == "1"
+    assert "differs from its stored examples" in serving.problem
+    assert not serving.refresh()
+    assert "differs from its stored examples" in serving.problem  # still told, not tried again
+    registry.set_alias("champion", "1")
+    serving.refresh()
+    assert serving.problem == ""
+
+
+class Away(Registry):
+    """A registry that cannot be reached."""
+
+    def versions(self):
+        raise RegistryError("the tracking server does not answer")
+
+
+def test_with_the_registry_away_the_last_good_model_serves_on_across_a_restart(shelf) -> None:
+    champion(shelf).start()
+    away = Away(f"sqlite:///{shelf.home / 'mlflow.db'}", shelf.home / "mlflow-artifacts", "ferline-fer")
+    restarted = champion(shelf, registry=away)
+    restarted.start()
+    assert restarted.model().version.version == "1"
+    assert "does not answer" in restarted.problem
+    shutil.rmtree(shelf.home / "serving")
+    fresh = champion(shelf, registry=away)
+    fresh.start()
+    with pytest.raises(ModelNotFound, match="does not answer"):
+        fresh.model()
+
+
+def test_what_is_served_is_a_copy_that_nobody_else_changes(shelf) -> None:
+    serving = champion(shelf)
+    serving.start()
+    assert serving.model().folder.is_relative_to(shelf.home / "serving")
+    assert [path for path in (shelf.home / "serving").iterdir() if path.name.startswith(".")] == []
+
+
+def test_models_are_exchanged_under_load_without_a_failed_request(
+    tmp_path: Path, packages: dict[str, ModelPackage], tiny_dataset, open_shelf, start, png
+) -> None:
+    shelf, body = open_shelf(tmp_path / "home"), png(tiny_dataset.images[-1])
+    shelf.promote(packages["first"])
+    statuses, versions, over = [], [], threading.Event()
+
+    def ask(url: str) -> None:
+        with httpx.Client(base_url=url, timeout=60) as client:
+            while not over.is_set():
+                answer = client.post("/predict", content=body)
+                statuses.append(answer.status_code)
+                versions.append(answer.json()["model"]["version"])
+
+    with start(tmp_path) as service:
+        clients = [threading.Thread(target=ask, args=(service.url,)) for _ in range(4)]
+        for client in clients:
+            client.start()
+        for name in ("second", "cnn"):
+            version = shelf.promote(packages[name])
+            deadline = time.monotonic() + 60
+            while versions[-1:] != [version] and time.monotonic() < deadline:
+                time.sleep(0.05)
+        over.set()
+        for client in clients:
+            client.join()
+        refused = service.post("/explain", content=body)
+        assert refused.status_code == 409
+        assert "without attention" in refused.json()["error"]["message"]
+    assert set(statuses) == {200}
+    assert list(dict.fromkeys(sorted(versions))) == ["1", "2", "3"]
+    assert len(statuses) > 20
+
+
+def test_without_any_champion_the_service_says_what_to_do(tmp_path: Path, start) -> None:
+    (tmp_path / "home").mkdir()
+    with start(tmp_path) as service:
+        assert service.get("/readyz").status_code == 503
+        answer = service.post("/predict", content=b"x")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert "make run" in answer.json()["error"]["message"]
+        assert service.get("/").status_code == 200
