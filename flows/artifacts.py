@@ -10,6 +10,7 @@ from prefect.artifacts import (
     create_markdown_artifact,
     create_table_artifact,
 )
+from slugify import slugify
 
 from components.dataset import Counts
 from components.evaluation.records import Evaluation
@@ -37,7 +38,7 @@ def publish_validation(report: ValidationReport, uri: str) -> None:
 
 def publish_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Class table and confusion matrix of one model."""
-    key = evaluation.model.replace("_", "-").replace(".", "-").lower()
+    key = slugify(evaluation.model)
     create_markdown_artifact(key=f"figures-{key}", markdown=table_2(evaluation))
     picture = base64.b64encode((folder / "confusion.png").read_bytes()).decode()
     create_image_artifact(image_url=f"data:image/png;base64,{picture}", key=f"confusion-{key}")

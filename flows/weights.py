@@ -1,10 +1,11 @@
 """`ferline weights mirror`, and where the weights that a recipe names lie on this machine."""
 
-import re
 import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+
+from slugify import slugify
 
 from components.balancing import DataRecipe
 from components.balancing.selection import exclusion_list
@@ -17,7 +18,7 @@ from flows.context import fetch, store
 def mirror(name: str, revision: str | None = None) -> str:
     """Copy a hub model, or a local folder of one, into the store; its URI, named by what the weights contain."""
     folder = snapshot(name, revision)
-    plain = re.sub(r"[^a-zA-Z0-9.]+", "-", folder.name if Path(name).expanduser().is_dir() else name).strip("-")
+    plain = slugify(folder.name if Path(name).expanduser().is_dir() else name)
     target = f"weights/{plain}-{file_sha256(folder / 'model.safetensors')[:12]}"
     with tempfile.TemporaryDirectory() as scratch:
         # The hub's cache is made of links: what is stored are the files.

@@ -124,8 +124,8 @@ def test_every_class_has_a_sheet_and_stands_in_fer2013_order(page: Page, record:
 def test_counts_before_and_after_balancing_are_the_samples_own(page: Page, record: RunRecord) -> None:
     labels = record.dataset.labels[record.sample.train]
     for label, name in enumerate(CLASSES):
-        before, after = record.dataset.info.counts["Training"][name], (labels == label).sum()
-        assert f"<tr><td>{name}</td><td>{before}</td><td>{after}</td>" in page.source
+        before, after = record.dataset.info.counts["Training"][name], record.sample.weights[labels == label].sum()
+        assert f"<tr><td>{name}</td><td>{before}</td><td>{after:.0f}</td>" in page.source
 
 
 def test_every_finding_and_every_rule_is_told_in_words(page: Page, record: RunRecord) -> None:
