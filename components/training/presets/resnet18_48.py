@@ -1,7 +1,8 @@
 """ResNet-18 from scratch on FER-2013 at 48 pixels: the paper's baseline with a schedule a from-scratch CNN needs.
 
 Source: paper 3.2 for the head; the paper fine-tunes ImageNet weights at 224 pixels instead.
-Measured, one seed, two cores with AVX-512 in fp32: PublicTest accuracy 55.9 % (54.2 to 57.6), macro-F1 46.0 %, 15 minutes.
+Measured, one seed, two cores with AVX-512 in fp32:
+PublicTest accuracy 55.9 % (54.2 to 57.6), macro-F1 46.0 %, 15 minutes.
 Command: `ferline run train-pipeline --source fer2013.csv --preset resnet18-48`
 """
 

@@ -1,7 +1,8 @@
 """VGG-16 from scratch on FER-2013 at 48 pixels, half of torchvision's channels so that two cores carry it.
 
 Source: paper 3.2 for the head; the paper fine-tunes ImageNet weights at 224 pixels instead.
-Measured, one seed, two cores with AVX-512 in fp32: PublicTest accuracy 47.9 % (46.3 to 49.5), macro-F1 35.0 %, 17 minutes.
+Measured, one seed, two cores with AVX-512 in fp32:
+PublicTest accuracy 47.9 % (46.3 to 49.5), macro-F1 35.0 %, 17 minutes.
 Command: `ferline run train-pipeline --source fer2013.csv --preset vgg16-48`
 """
 
