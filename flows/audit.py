@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.audit import AuditReport, audit
+from components.audit import PROBABILITIES, REPORT, AuditReport, audit
 from components.balancing.selection import EXCLUDE
 from components.dataset import Dataset, open_dataset
 from components.labels import CLASSES
@@ -17,7 +17,7 @@ from flows.context import fetch, store, work_folder
 from flows.train import training_code
 
 SHEET, FACES_A_CLASS = "sheet.png", 12
-KEPT = ("audit.json", EXCLUDE, SHEET, "probabilities.npy")
+KEPT = (REPORT, EXCLUDE, SHEET, PROBABILITIES)
 
 
 def audit_labels(
@@ -25,10 +25,14 @@ def audit_labels(
 ) -> tuple[AuditReport, str]:
     """Audit a dataset version; the report, and the URI of the folder that a recipe may name in data.exclude.
 
-    A killed audit goes on from the fold and checkpoint where it was.
+    A killed audit goes on from the fold and checkpoint where it was; a finished one is read from the store.
     """
     dataset = open_dataset(fetch(uri))
     key = f"{dataset.info.name}-{recipe.digest[:12]}-{folds}-{training_code()[:8]}"
+    place = f"{store().uri}/audits/{key}"
+    if store().exists(place):
+        say(f"{place} holds the finished audit of this recipe")
+        return AuditReport.from_json((fetch(place) / REPORT).read_text()), place
     work = work_folder(f"audits/{key}")
     report = audit(dataset, preset, recipe, work, folds, say)
     draw_sheet(dataset, pd.read_csv(work / EXCLUDE), work / SHEET)

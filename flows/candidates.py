@@ -1,6 +1,5 @@
 """A model by reference: a run folder of the store, or a version of the registry."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pandas as pd
 from components.dataset import file_sha256
 from components.evaluation.records import Evaluation
 from components.gate import EvaluatedModel
+from components.registry.records import read_package
 from components.training.records import RunSummary
 from flows.context import fetch, registry
 
@@ -27,8 +27,7 @@ def model_folder(uri: str) -> ModelFolder:
     """`models:/7` or `models:/champion` from the registry, anything else a training run folder."""
     if uri.startswith(VERSION):
         folder = registry().download(uri.removeprefix(VERSION))
-        package = json.loads((folder / "extra_files" / "package.json").read_text())
-        return ModelFolder(folder / "model.onnx", package["temperature"])
+        return ModelFolder(folder / "model.onnx", read_package(folder)["temperature"])
     run = Path(uri) if (Path(uri) / "summary.json").is_file() else fetch(uri)
     summary = RunSummary.from_json((run / "summary.json").read_text())
     return ModelFolder(run / "model.onnx", summary.temperature)

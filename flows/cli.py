@@ -66,15 +66,13 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one recipe on one dataset version."""
-    from components.training.recipes import load_preset, override
-    from components.training.recipes import tiny as shrink
+    from components.training.recipes import compose
     from components.training.train import Job
     from components.training.train import train as run_training
     from flows.context import fetch
-    from flows.weights import places
+    from flows.places import places
 
-    recipe = load_preset(preset)
-    recipe = override(shrink(recipe) if tiny else recipe, assignments or [])
+    recipe = compose(preset, assignments or [], tiny)
     with quiet_stdout(as_json):
         job = Job(preset, recipe, fetch(data), out, places=places(recipe))
         summary = run_training(job, lambda line: print(line, flush=True))

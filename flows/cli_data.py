@@ -107,12 +107,10 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Rank Training images by how likely their label is wrong, judged by models that have not seen them."""
-    from components.training.recipes import load_preset, override
-    from components.training.recipes import tiny as shrink
+    from components.training.recipes import compose
     from flows.audit import SHEET, audit_labels
 
-    recipe = load_preset(preset)
-    recipe = override(shrink(recipe) if tiny else recipe, assignments or [])
+    recipe = compose(preset, assignments or [], tiny)
     with quiet_stdout(as_json):
         report, place = audit_labels(uri, preset, recipe, folds, lambda line: print(line, flush=True))
     if as_json:

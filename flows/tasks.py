@@ -34,7 +34,7 @@ from flows.candidates import evaluated, model_folder
 from flows.context import fetch, promotion_lock, registry, settings, store, validation_policy, work_folder
 from flows.follow import run_training
 from flows.parameters import DataParameters
-from flows.weights import data_here, places
+from flows.places import data_here, places
 
 CACHED: dict[str, Any] = {"cache_policy": INPUTS + TASK_SOURCE, "persist_result": True, "result_serializer": "json"}
 DATASETS, MODELS = Asset(key="ferline://datasets"), Asset(key="ferline://models")

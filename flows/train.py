@@ -17,14 +17,14 @@ from components.gate import Decision
 from components.registry import reconcile
 from components.registry.records import ModelVersion
 from components.training import read_summary
-from components.training.recipes import load_preset, override
-from components.training.recipes import tiny as shrink
+from components.training.recipes import compose
 from components.training.records import Recipe
 from flows.artifacts import publish_models
 from flows.candidates import model_folder
 from flows.context import code_version, promotion_lock, registry, source_stamp, store
 from flows.outcome import CandidateOutcome, Outcome, Verdict
 from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
+from flows.places import excluded_digest
 from flows.report import report_task
 from flows.summary import read_evaluation
 from flows.tasks import (
@@ -43,7 +43,6 @@ from flows.tasks import (
     train_task,
     validate_task,
 )
-from flows.weights import excluded_digest
 
 FRAME = ("components/dataset.py", "components/labels.py")
 
@@ -64,7 +63,7 @@ def train_pipeline(
     promotion: PromotionParameters = PromotionParameters(),
 ) -> State[Outcome]:
     """Ingest, validate, balance, train, evaluate, gate, promote, report."""
-    recipes = {preset: _recipe(preset, training) for preset in training.presets}
+    recipes = {preset: compose(preset, training.overrides, training.tiny) for preset in training.presets}
     dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
     validation = _validate(dataset)
     runs = {**_train(recipes, dataset, training.side_by_side), **_take_in(training.from_runs, dataset)}
@@ -79,11 +78,6 @@ def train_pipeline(
     outcome = replace(outcome, report=report)
     get_run_logger().info("%s; champion is version %s", outcome.verdict, outcome.champion or "none")
     return Completed(name=outcome.verdict, message=f"champion is version {outcome.champion or 'none'}", data=outcome)
-
-
-def _recipe(preset: str, training: TrainingParameters) -> Recipe:
-    recipe = load_preset(preset)
-    return override(shrink(recipe) if training.tiny else recipe, training.overrides)
 
 
 def _validate(dataset: str) -> str:

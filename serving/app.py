@@ -62,8 +62,13 @@ class Desk:
         """What is routed here."""
         return frozenset(route.path for route in self.app.routes if isinstance(route, Route))
 
+    @cached_property
+    def page_text(self) -> str:
+        """The page, read once."""
+        return (files("serving") / "page.html").read_text()
+
     async def page(self, request: Request) -> Response:
-        return HTMLResponse((files("serving") / "page.html").read_text())
+        return HTMLResponse(self.page_text)
 
     async def predict(self, request: Request) -> Response:
         """One picture -> one answer, or a list of them with face=all."""

@@ -58,9 +58,11 @@ class Champion:
         with self._one_at_a_time:
             try:
                 version = self.registry.get(self.wanted)
-                if self._serves(version) or version.model_sha256 == self._failed:
-                    self.problem = self.problem if version.model_sha256 == self._failed else ""
+                if self._serves(version):
+                    self._failed = self.problem = ""
                     return False
+                if version.model_sha256 == self._failed:
+                    return False  # it was told; another try would fail again
                 self._swap(version)
             except FerlineError as error:
                 self._tell(str(error))
@@ -75,9 +77,11 @@ class Champion:
         return now is not None and now.version.model_sha256 == version.model_sha256 and bool(version.model_sha256)
 
     def _swap(self, version: ModelVersion) -> None:
+        folder = self._copy(version)
         try:
-            model = load_model(self._copy(version), version)
+            model = load_model(folder, version)
         except FerlineError:
+            shutil.rmtree(folder, ignore_errors=True)
             self._failed = version.model_sha256
             metrics.FAILED_SWAPS.inc()
             raise
@@ -102,13 +106,13 @@ class Champion:
         scratch = self.home / f".{folder.name}-{os.getpid()}"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
-        got = self.registry.download(version.version, scratch)
         try:
-            got.rename(folder)
+            self.registry.download(version.version, scratch).rename(folder)
         except OSError:
             if not folder.is_dir():  # another worker was faster
                 raise
-        shutil.rmtree(scratch, ignore_errors=True)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
         return folder
 
     def _remember(self, model: ServedModel) -> None:

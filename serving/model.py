@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from components.errors import RegistryError
 from components.evaluation.scoring import Outputs, open_model
-from components.registry.check import check_folder
-from components.registry.records import ModelVersion
+from components.registry.check import check_folder, require_registered
+from components.registry.records import ModelVersion, read_package
 
 Crops = npt.NDArray[np.uint8]
 
@@ -37,11 +37,11 @@ class ServedModel:
         found = self.session.run(names, {"images": crops})
         return Outputs(found[0], found[2] if self.has_rollout else None, found[1])
 
-    @property
+    @cached_property
     def card(self) -> str:
         return (self.folder / "extra_files" / "model_card.md").read_text()
 
-    @property
+    @cached_property
     def decision(self) -> dict[str, Any] | None:
         """What the gate decided about it; None for one that was promoted without."""
         file = self.folder / "extra_files" / "decision.json"
@@ -51,16 +51,9 @@ class ServedModel:
 def load_model(folder: Path, version: ModelVersion, threads: int | None = None) -> ServedModel:
     """Load, check against the stored examples and warm up; raises RegistryError or ModelNotFound with the reason."""
     checked = check_folder(folder)
-    if version.model_sha256 and checked.model_sha256 != version.model_sha256:
-        raise RegistryError(
-            f"{folder / 'model.onnx'} is not what version {version.version} was registered with: its sha256 begins "
-            f"with {checked.model_sha256[:16]}, not {version.model_sha256[:16]}."
-        )
+    require_registered(checked, version.model_sha256, folder)
+    package = read_package(folder)
     session = open_model(folder / "model.onnx", threads)
-    try:
-        package = json.loads((folder / "extra_files" / "package.json").read_text())
-    except (OSError, ValueError) as error:
-        raise RegistryError(f"{folder} has no package.json that can be read: {error}") from error
     height, width = session.get_inputs()[0].shape[1:]
     model = ServedModel(version, folder, session, (height, width), "rollout" in checked.outputs, package)
     for count in (1, 8):  # the first run of a shape plans its memory

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from components.errors import RequestError
 from serving.faces import FaceMode
@@ -63,15 +62,11 @@ def _is_form(request: Request) -> bool:
 
 
 async def _form(request: Request) -> tuple[list[tuple[str, bytes]], dict[str, str]]:
-    try:
-        async with request.form(max_files=1000, max_fields=100) as form:
-            items = form.multi_items()
-            files = [(name, await value.read()) for name, value in items if isinstance(value, UploadFile)]
-            return files, {name: _plain(value) for name, value in items if isinstance(value, str)}
-    except ClientDisconnect:
-        raise
-    except (MultiPartException, ValueError, KeyError, AssertionError) as error:
-        raise RequestError(400, f"the form cannot be read: {error or type(error).__name__}.") from error
+    """Files and other fields by name; Starlette answers a form that cannot be read with 400."""
+    async with request.form(max_files=1000, max_fields=100) as form:
+        items = form.multi_items()
+        files = [(name, await value.read()) for name, value in items if isinstance(value, UploadFile)]
+        return files, {name: _plain(value) for name, value in items if isinstance(value, str)}
 
 
 def _plain(value: str) -> str:

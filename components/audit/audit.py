@@ -24,7 +24,7 @@ from components.training.records import Recipe
 from components.training.train import ONNX, Job, train
 
 Floats = npt.NDArray[np.float32]
-PROBABILITIES, REPORT = "probabilities.npy", "audit.json"
+REPORT, PROBABILITIES = "audit.json", "probabilities.npy"
 
 
 def audit(

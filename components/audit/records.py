@@ -38,3 +38,8 @@ class AuditReport:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "AuditReport":
+        raw = json.loads(text)
+        return cls(**{**raw, "pairs": tuple(Pair(**pair) for pair in raw["pairs"])})

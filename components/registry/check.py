@@ -42,6 +42,15 @@ def check_folder(folder: Path) -> CheckResult:
     return CheckResult(len(images), float(difference), answers.outputs, seconds, file_sha256(model))
 
 
+def require_registered(result: CheckResult, model_sha256: str, folder: Path) -> None:
+    """Raises RegistryError where the checked file is not the one that was registered; no sha256 asks for nothing."""
+    if model_sha256 and result.model_sha256 != model_sha256:
+        raise RegistryError(
+            f"{folder}/model.onnx has sha256 {result.model_sha256[:16]}, not the registered {model_sha256[:16]}: "
+            "the artifact was changed after it was registered. Register the model again."
+        )
+
+
 def main(folder: str) -> int:
     """Print the result or the error as one JSON line; returns the process's status."""
     try:

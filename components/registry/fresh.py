@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from components.errors import RegistryError
+from components.registry.check import require_registered
 from components.registry.records import CheckResult
 
 TIMEOUT_SECONDS = 300
@@ -30,9 +31,5 @@ def check_model(folder: Path, model_sha256: str = "") -> CheckResult:
     if "error" in said:
         raise RegistryError(said["error"])
     result = CheckResult(**said | {"outputs": tuple(said["outputs"])})
-    if model_sha256 and result.model_sha256 != model_sha256:
-        raise RegistryError(
-            f"{folder}/model.onnx has sha256 {result.model_sha256[:16]}, not the registered {model_sha256[:16]}: "
-            "the artifact was changed after it was registered. Register the model again."
-        )
+    require_registered(result, model_sha256, folder)
     return result

@@ -37,6 +37,7 @@ def build_package(
     _build_examples(run / "model.onnx", dataset, sample.validation, out / "examples.npz")
     rows = reference_rows(sample)
     answers = ask(run / "model.onnx", dataset.images[rows])
+    held_out = np.isin(rows, sample.validation)
     build_reference(dataset, rows, answers.probabilities, answers.embedding, out / "reference.parquet")
     recipe = (run / "recipe.json").read_text()
     write_card(out / "model_card.md", summary, recipe, dataset.info, judged, decision)
@@ -55,7 +56,7 @@ def build_package(
         fingerprint=summary.fingerprint,
         temperature=summary.temperature,
         metrics=headline(judged),
-        uncertain_below=_uncertain_below(run / "model.onnx", dataset, sample.validation),
+        uncertain_below=uncertainty_threshold(answers.probabilities[held_out], dataset.labels[rows[held_out]]),
         decision=out / "decision.json" if decision else None,
     )
 
@@ -129,10 +130,6 @@ def _build_examples(model: Path, dataset: Dataset, rows: Rows, path: Path) -> No
     chosen = np.concatenate([rows[first], np.setdiff1d(rows, rows[first])])[:EXAMPLES]
     images = np.ascontiguousarray(dataset.images[chosen])
     write_examples(images, ask(model, images).probabilities, path)
-
-
-def _uncertain_below(model: Path, dataset: Dataset, rows: Rows) -> float:
-    return uncertainty_threshold(ask(model, dataset.images[rows]).probabilities, dataset.labels[rows])
 
 
 def _evenly(rows: Rows, most: int) -> Rows:

@@ -11,6 +11,8 @@ from components.errors import RegistryError
 from components.labels import CLASSES
 
 SCHEMA_VERSION = 1
+PACKAGE_VERSION = 2
+"""1 did not say when a model is uncertain: read as never."""
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 """Aliases: what is served, what stands before the gate, what `rollback` goes back to."""
@@ -143,7 +145,7 @@ class ModelPackage:
     def describe(self, model_sha256: str) -> str:
         """package.json: what a service needs to know before it loads anything."""
         facts = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": PACKAGE_VERSION,
             "preset": self.preset,
             "model_sha256": model_sha256,
             "classes": list(self.classes),
@@ -153,6 +155,19 @@ class ModelPackage:
             "uncertain_below": self.uncertain_below,
         }
         return json.dumps(facts, indent=2, sort_keys=True)
+
+
+def read_package(folder: Path) -> dict[str, Any]:
+    """package.json of a registered artifact's folder, in the newest form; raises RegistryError."""
+    path = folder / "extra_files" / "package.json"
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text())
+        version = facts["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RegistryError(f"{path} cannot be read ({error}): register the model again.") from error
+    if version not in (1, PACKAGE_VERSION):
+        raise RegistryError(f"{path} has schema_version {version!r}; this ferline reads 1 and {PACKAGE_VERSION}.")
+    return {"uncertain_below": 0.0, **facts, "schema_version": PACKAGE_VERSION}
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,15 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Train; the process's status, with one line of error: 2 for wrong input, 1 for what another try may mend."""
     options = parser().parse_args(arguments)
-    from components.training.recipes import from_json, load_preset, override
-    from components.training.recipes import tiny as shrink
+    from components.training.recipes import compose, from_json, override, tiny
     from components.training.train import Job, train
 
     try:
-        recipe = from_json(options.recipe.read_text()) if options.recipe else load_preset(options.preset)
-        recipe = override(shrink(recipe) if options.tiny else recipe, options.assignments)
+        if options.recipe:
+            recipe = from_json(options.recipe.read_text())
+            recipe = override(tiny(recipe) if options.tiny else recipe, options.assignments)
+        else:
+            recipe = compose(options.preset, options.assignments, options.tiny)
         places = {uri: Path(path) for uri, _, path in (text.rpartition("=") for text in options.places)}
         job = Job(options.preset, recipe, options.data, options.out, options.sample, places)
         summary = train(job, lambda line: print(line, flush=True))

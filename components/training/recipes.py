@@ -54,6 +54,12 @@ def tiny(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, model=model, pretrain=pretrain, top_blocks=1, epochs=2, batch_size=batch_size)
 
 
+def compose(preset: str, assignments: Iterable[str] = (), small: bool = False) -> Recipe:
+    """A preset, shrunk if `small`, with `key=value` texts applied."""
+    recipe = load_preset(preset)
+    return override(tiny(recipe) if small else recipe, assignments)
+
+
 def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     """Apply `key=value` texts such as `optimizer.lr=0.01`; raises RecipeError, with near matches for a wrong key."""
     for text in assignments:

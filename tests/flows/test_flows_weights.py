@@ -10,7 +10,8 @@ from components.dataset import Dataset
 from components.errors import ModelNotFound
 from components.training.recipes import load_preset, override, tiny
 from components.training.train import Job, train
-from flows.weights import excluded_digest, mirror, places
+from flows.places import excluded_digest, places
+from flows.weights import mirror
 
 
 @pytest.fixture(scope="module")

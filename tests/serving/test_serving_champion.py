@@ -1,5 +1,6 @@
 """The alias moves, and the service follows: without a lost request, and never to a model that does not answer."""
 
+import json
 import shutil
 import threading
 import time
@@ -14,6 +15,7 @@ from components.errors import ModelNotFound, RegistryError
 from components.registry import ModelPackage, Registry
 from components.registry.package import write_examples
 from serving.champion import Champion
+from serving.model import load_model
 
 
 @pytest.fixture
@@ -60,6 +62,42 @@ def test_a_model_that_fails_its_examples_leaves_the_old_one_serving(shelf, packa
     registry.set_alias("champion", "1")
     serving.refresh()
     assert serving.problem == ""
+    registry.set_alias("champion", "2")
+    assert not serving.refresh()
+    assert "differs from its stored examples" in serving.problem  # an alias that comes back is looked at anew
+
+
+class Flaky(Registry):
+    """A registry whose artifacts cannot be fetched at first."""
+
+    tries = 0
+
+    def download(self, version: str, into: Path | None = None) -> Path:
+        self.tries += 1
+        if self.tries == 1:
+            raise RegistryError("the artifact store does not answer")
+        return super().download(version, into)
+
+
+def test_a_download_that_failed_is_tried_again_and_leaves_nothing_behind(shelf) -> None:
+    flaky = Flaky(f"sqlite:///{shelf.home / 'mlflow.db'}", shelf.home / "mlflow-artifacts", "ferline-fer")
+    serving = champion(shelf, registry=flaky)
+    assert not serving.refresh()
+    assert "does not answer" in serving.problem
+    assert list((shelf.home / "serving").iterdir()) == []
+    assert serving.refresh()
+    assert serving.problem == ""
+
+
+def test_a_version_registered_before_there_was_a_threshold_is_never_uncertain(shelf) -> None:
+    folder = shelf.registry.download("1", shelf.home / "old")
+    path = folder / "extra_files" / "package.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps({**{k: v for k, v in facts.items() if k != "uncertain_below"}, "schema_version": 1}))
+    assert load_model(folder, shelf.registry.get("1")).package["uncertain_below"] == 0
+    path.write_text(json.dumps({**facts, "schema_version": 99}))
+    with pytest.raises(RegistryError, match="schema_version 99"):
+        load_model(folder, shelf.registry.get("1"))
 
 
 class Away(Registry):

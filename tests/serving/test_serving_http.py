@@ -86,6 +86,12 @@ def test_an_explanation_has_the_map_and_a_picture_of_the_faces_size(served, face
     assert np.abs(shown - np.asarray(Image.open(io.BytesIO(face)))).max() <= 1
 
 
+def test_the_overlay_of_a_large_picture_stays_small(served) -> None:
+    found = served.post("/explain?face=none", content=blank(3000)).json()
+    assert found["face"]["width"] == 3000
+    assert Image.open(io.BytesIO(base64.b64decode(found["overlay_png"]))).size == (1024, 1024)
+
+
 def test_a_batch_is_answered_in_order_with_errors_in_their_places(served, face: bytes) -> None:
     done = served.post("/predict_batch", files=[("images", face), ("images", b"no picture"), ("images", face)])
     first, bad, last = done.json()["answers"]
@@ -136,6 +142,12 @@ def blank(side: int) -> bytes:
         ("/predict", {"files": {"picture": b"x"}}, 422, "one file `image`"),
         ("/predict", {"data": {"a": "b"}, "files": {}}, 415, "urlencoded"),
         ("/predict", {"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "boundary"),
+        (
+            "/predict",
+            {"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}},
+            400,
+            "multipart",
+        ),
         ("/predict?face=some", {"content": b"x"}, 422, "face"),
         ("/predict?colour=red", {"content": b"x"}, 422, "face, margin, colours, strength"),
         ("/predict?face=largest", {"content": blank(90)}, 422, "no face"),
