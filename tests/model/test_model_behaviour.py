@@ -28,8 +28,9 @@ def test_a_drawn_smile_is_happy(answers, neutral_faces, smiling_faces) -> None:
 def test_a_covered_mouth_makes_a_smile_less_happy(answers, smiling_faces) -> None:
     covered = smiling_faces.copy()
     covered[:, MOUTH, 8:40] = covered.mean((1, 2), keepdims=True).astype(np.uint8)
-    fall = answers(smiling_faces)[:, HAPPY].mean() - answers(covered)[:, HAPPY].mean()
-    assert fall > 0.1, f"the mean probability of happy falls by {fall:.3f}"
+    fall = answers(smiling_faces)[:, HAPPY] - answers(covered)[:, HAPPY]
+    assert fall.mean() > 0.03, f"happy falls by {fall.mean():.3f}: brows and cheeks still tell of the smile"
+    assert (fall > 0).mean() > 0.75, f"happy falls on {(fall > 0).mean():.2f} of {len(fall)} faces"
 
 
 def test_a_covered_forehead_matters_less_than_a_covered_mouth(answers, smiling_faces) -> None:
