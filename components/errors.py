@@ -11,6 +11,7 @@
     ├── RecipeError        a recipe, preset or override is wrong
     ├── TrainingError      training ended without a usable model
     ├── ModelNotFound      no such model, version, alias, hub id or weight file
+    ├── PredictionNotFound no such prediction is on record
     ├── GateError          a promotion without a passing decision, or a stale one
     ├── RegistryError      the registered model fails its own check, or the registry refuses
     └── StoreError         an object cannot be read or written
@@ -81,6 +82,12 @@ class TrainingError(FerlineError):
 
 class ModelNotFound(FerlineError):
     """No such model, version, alias, hub id or weight file."""
+
+    http_status = 404
+
+
+class PredictionNotFound(FerlineError):
+    """No prediction of that id is on record."""
 
     http_status = 404
 

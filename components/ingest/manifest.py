@@ -6,8 +6,8 @@ import pandas as pd
 
 from components.ingest.duplicates import duplicate_groups, perceptual_hashes
 from components.ingest.records import Faces, Report
-from components.ingest.statistics import image_statistics
 from components.labels import SPLITS
+from components.statistics import image_statistics
 
 
 def canonical_order(faces: Faces, sha256: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:

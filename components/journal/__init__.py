@@ -1,0 +1,7 @@
+"""The prediction log: a crash-safe spool on the machine, Parquet by day in the store."""
+
+from components.journal.journal import Journal
+from components.journal.logbook import Logbook
+from components.journal.spool import Spool
+
+__all__ = ["Journal", "Logbook", "Spool"]

@@ -1,0 +1,121 @@
+"""Write predictions down before they are acknowledged, and bring them to the store behind that."""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from components.errors import FerlineError, PredictionNotFound
+from components.journal.logbook import Logbook, retention_edge
+from components.journal.spool import Spool
+from components.predictions import Label, made_at
+
+log = logging.getLogger("ferline.journal")
+SHIPMENT = 5000
+"""Most predictions in one file of the store."""
+PRUNE_SECONDS = 3600.0
+
+
+class Journal:
+    """The spool of this machine and the log in the store, as one."""
+
+    def __init__(self, home: Path, logbook: Logbook, keep_days: int) -> None:
+        """home: folder of the spool. keep_days: age at which predictions are removed; 0 keeps them for ever."""
+        self.spool = Spool(home / "spool.db")
+        self.logbook, self.keep_days = logbook, keep_days
+        self._lock = FileLock(home / "spool.lock")
+        self._stopped = threading.Event()
+        self._pruned = float("-inf")
+
+    def label(self, id: str, label: int, replace: bool = False) -> int | None:
+        """Keep the true class of a prediction; the label it had before, or None.
+
+        A label that is there stays unless `replace`. Raises PredictionNotFound, StoreUnreachable.
+        """
+        known = self.spool.label(id)
+        if known is None and not self.spool.find(id):
+            known = self._label_in_store(id)
+        if known is None or replace:
+            earlier = self.spool.add_label(Label(id, datetime.now(UTC), label), replace)
+            known = known if earlier is None else earlier
+        return known
+
+    def delete(self, id: str) -> int:
+        """Remove a prediction with its label and picture, here and in the store; how many rows there were."""
+        if made_at(id) is None:
+            raise PredictionNotFound(f"{id!r} is no id of a prediction.")
+        with self._lock:  # a shipment on its way would bring it back
+            gone = self.spool.delete(id) + self.logbook.delete(id)
+        if not gone:
+            raise PredictionNotFound(f"no prediction {id!r} is on record.")
+        return gone
+
+    def _label_in_store(self, id: str) -> int | None:
+        if made_at(id) is None or not self.logbook.has(id):
+            kept = f"{self.keep_days} days" if self.keep_days else "for good"
+            raise PredictionNotFound(f"no prediction {id!r} is on record; answers name their id, which is kept {kept}.")
+        return self.logbook.label(id)
+
+    def ship(self) -> int:
+        """Bring everything that waits to the store; how many predictions went. Raises StoreError, Timeout."""
+        shipped = 0
+        with self._lock.acquire(timeout=0):
+            while taken := self.spool.take(SHIPMENT):
+                day, name, rows = taken
+                if rows:  # all of an interrupted shipment may have been deleted since
+                    self.logbook.add(day, name, rows)
+                self.spool.drop(name)
+                shipped += len(rows)
+            labels = self.spool.unshipped_labels()
+            if labels:
+                self.logbook.add_labels(labels)
+                self.spool.mark_shipped(labels)
+        return shipped
+
+    def prune(self) -> list[str]:
+        """Remove what is older than it is kept; the names of the store's files that went."""
+        if not self.keep_days:
+            return []
+        edge = retention_edge(self.keep_days, datetime.now(UTC))
+        self.spool.prune_labels(edge)
+        return self.logbook.prune(edge)
+
+    def start(self, every: float, tell: Callable[[int, float], None]) -> None:
+        """Ship in a thread every so many seconds. tell: predictions that wait and the oldest one's age, seconds."""
+        threading.Thread(target=self._work, args=(every, tell), name="ferline-journal", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _work(self, every: float, tell: Callable[[int, float], None]) -> None:
+        problem = ""
+        while not self._stopped.wait(every):
+            try:
+                self.ship()
+                if time.monotonic() - self._pruned > PRUNE_SECONDS:
+                    self.prune()
+                    self._pruned = time.monotonic()
+                problem = ""
+            except Timeout:
+                pass  # another worker ships
+            except (FerlineError, sqlite3.Error, OSError) as error:
+                if str(error) != problem:
+                    log.warning("the prediction log waits in %s: %s", self.spool.file, error)
+                problem = str(error)
+            except Exception:  # the thread outlives what nobody thought of; the rows wait
+                log.exception("the prediction log could not be shipped")
+            self._tell(tell)
+
+    def _tell(self, tell: Callable[[int, float], None]) -> None:
+        try:
+            count, oldest = self.spool.waiting()
+        except sqlite3.Error as error:
+            log.warning("the spool cannot be read: %s", error)
+            return
+        made = made_at(oldest)
+        tell(count, 0.0 if made is None else max(0.0, time.time() - made.timestamp()))

@@ -1,0 +1,143 @@
+"""The prediction log in the store: Parquet files by day, which pandas, DuckDB and Spark read as they lie.
+
+    predictions/day=2026-11-25/<first id>-<last id>.parquet
+    labels/day=2026-11-25/<first id>-<last id>-<when>.parquet    the day of the prediction, not of the label
+
+Ids sort by time, so the name of a file tells which ids can be in it.
+"""
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.predictions import LABELS, SCHEMA, Label, Prediction, day_of, label_table, prediction_table
+from components.store import Store
+
+PREDICTIONS, FEEDBACK = "predictions", "labels"
+
+
+class Logbook:
+    """Reads and writes the log's files. Store errors pass through."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def add(self, day: str, name: str, rows: list[Prediction]) -> None:
+        """Write one file, whole or not at all; the same name again replaces it."""
+        self._write(f"{PREDICTIONS}/day={day}/{name}.parquet", prediction_table(rows))
+
+    def add_labels(self, rows: list[Label]) -> None:
+        """Write labels, a file for each day of their predictions."""
+        by_day: dict[str, list[Label]] = {}
+        for row in sorted(rows, key=lambda row: row.id):
+            by_day.setdefault(day_of(row.id), []).append(row)
+        for day, of_day in by_day.items():
+            when = max(row.time for row in of_day).strftime("%Y%m%d%H%M%S%f")
+            name = f"{of_day[0].id}-{of_day[-1].id}-{when}"
+            self._write(f"{FEEDBACK}/day={day}/{name}.parquet", label_table(of_day))
+
+    def has(self, id: str) -> bool:
+        """Whether an id was answered, by any model."""
+        return any(self._rows(name, id).num_rows for name in self._files_of(PREDICTIONS, id))
+
+    def predictions(self, id: str) -> pd.DataFrame:
+        """What was answered under an id, a row for each model; empty where nothing was."""
+        return _frame(SCHEMA, [self._rows(name, id) for name in self._files_of(PREDICTIONS, id)])
+
+    def label(self, id: str) -> int | None:
+        """The newest label of an id."""
+        rows = pa.concat_tables([LABELS.empty_table(), *(self._rows(n, id) for n in self._files_of(FEEDBACK, id))])
+        return int(rows.sort_by("time")["label"][-1].as_py()) if rows.num_rows else None
+
+    def read(self, since: datetime, until: datetime, columns: list[str] | None = None) -> pd.DataFrame:
+        """Predictions made in [since, until), oldest first, with the column `label`: their class, or missing.
+
+        columns: of SCHEMA, the ones that are read; all by default, which for embeddings and pixels can be much.
+        """
+        wanted = list(dict.fromkeys(["id", "time", "version", "role", *(columns or SCHEMA.names)]))
+        tables = [
+            pq.read_table(self._bytes(name), columns=wanted) for name in self._files_between(PREDICTIONS, since, until)
+        ]
+        schema = pa.schema([SCHEMA.field(name) for name in wanted])
+        found = pa.concat_tables([schema.empty_table(), *tables])
+        inside = pc.and_(pc.greater_equal(found["time"], since), pc.less(found["time"], until))
+        frame = _frame(schema, [found.filter(inside)])
+        labels = self._labels(since, until)
+        return frame.assign(label=frame["id"].map(labels).astype("Int8"))
+
+    def delete(self, id: str) -> int:
+        """Remove an id's predictions and labels for good; how many predictions there were."""
+        gone = 0
+        for name in self._files_of(PREDICTIONS, id):
+            gone += self._without(name, id)
+        for name in self._files_of(FEEDBACK, id):
+            self._without(name, id)
+        return gone
+
+    def prune(self, before: str) -> list[str]:
+        """Remove the files of all days before one, such as 2026-11-25; their names."""
+        old = [name for kind in (PREDICTIONS, FEEDBACK) for name in self.store.list(f"{kind}/") if _day(name) < before]
+        for name in old:
+            self.store.delete(name)
+        return old
+
+    def _labels(self, since: datetime, until: datetime) -> dict[str, int]:
+        tables = [pq.read_table(self._bytes(name)) for name in self._files_between(FEEDBACK, since, until)]
+        rows = pa.concat_tables([LABELS.empty_table(), *tables]).sort_by("time")
+        return dict(zip(rows["id"].to_pylist(), rows["label"].to_pylist(), strict=True))  # the newest stays
+
+    def _files_between(self, kind: str, since: datetime, until: datetime) -> list[str]:
+        low, high = _hex(since), _hex(until)
+        return [name for name in self.store.list(f"{kind}/") if _range(name)[1] >= low and _range(name)[0] < high]
+
+    def _files_of(self, kind: str, id: str) -> list[str]:
+        names = self.store.list(f"{kind}/day={day_of(id)}/")
+        return [name for name in names if _range(name)[0] <= id <= _range(name)[1]]
+
+    def _rows(self, name: str, id: str) -> pa.Table:
+        return pq.read_table(self._bytes(name), filters=[("id", "==", id)])
+
+    def _without(self, name: str, id: str) -> int:
+        table = pq.read_table(self._bytes(name))
+        kept = table.filter(pc.not_equal(table["id"], id))
+        if kept.num_rows == 0:
+            self.store.delete(name)
+        elif kept.num_rows < table.num_rows:
+            self._write(name, kept)
+        return int(table.num_rows - kept.num_rows)
+
+    def _bytes(self, name: str) -> io.BytesIO:
+        return io.BytesIO(self.store.read_bytes(name))
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        self.store.put_bytes(name, buffer.getvalue())
+
+
+def retention_edge(days: int, now: datetime) -> str:
+    """The first day that is still kept."""
+    return (now - timedelta(days=days)).astimezone(UTC).date().isoformat()
+
+
+def _frame(schema: pa.Schema, tables: list[pa.Table]) -> pd.DataFrame:
+    frame: pd.DataFrame = pa.concat_tables([schema.empty_table(), *tables]).sort_by("id").to_pandas()
+    return frame
+
+
+def _hex(moment: datetime) -> str:
+    """The least id of a millisecond."""
+    return f"{int(moment.timestamp() * 1000):012x}"
+
+
+def _range(name: str) -> tuple[str, str]:
+    first, last = name.rpartition("/")[2].removesuffix(".parquet").split("-")[:2]
+    return first, last
+
+
+def _day(name: str) -> str:
+    return name.partition("day=")[2].partition("/")[0]

@@ -1,0 +1,135 @@
+"""One logged prediction, one label that came for it later, and the tables both are kept in.
+
+An id is a UUID of version 7 in 32 hex digits: ids sort by the millisecond they were made in, and tell the day.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from components.labels import CLASSES
+
+ROLES = ("champion", "canary", "shadow", "pinned", "offline")
+"""champion: answered by the alias that is served. canary: by the challenger, for its share of the requests. shadow: by
+the challenger beside the champion, whose answer was the one returned; it has the same id. pinned: by a version that
+was named. offline: `ferline predict`."""
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("time", pa.timestamp("us", "UTC")),
+        ("version", pa.string()),
+        ("role", pa.string()),
+        ("answer", pa.int8()),  # index into CLASSES
+        ("confidence", pa.float32()),  # highest probability
+        ("uncertain", pa.bool_()),
+        ("probabilities", pa.list_(pa.float32(), len(CLASSES))),
+        ("brightness", pa.float32()),  # components.statistics, of the crop
+        ("contrast", pa.float32()),
+        ("sharpness", pa.float32()),
+        ("face_width", pa.int32()),  # of the face in the picture that was sent, pixels
+        ("embedding", pa.list_(pa.float32())),  # CLS features before the head; null where the model gives none
+        ("latency_ms", pa.float32()),
+        ("tag", pa.string()),  # as the client gave it
+        ("pixels", pa.binary()),  # the crop as a PNG; null unless FERLINE_LOG_PIXELS
+    ]
+)
+
+LABELS = pa.schema([("id", pa.string()), ("time", pa.timestamp("us", "UTC")), ("label", pa.int8())])
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was answered about one face, by one model."""
+
+    id: str
+    version: str
+    role: str
+    """One of ROLES."""
+    probabilities: npt.NDArray[np.float32]
+    """float32 [7], sums to 1."""
+    uncertain: bool
+    brightness: float
+    contrast: float
+    sharpness: float
+    face_width: int
+    latency_ms: float
+    embedding: npt.NDArray[np.float32] | None = None
+    """float32 [D]."""
+    tag: str = ""
+    pixels: bytes | None = None
+
+    @property
+    def answer(self) -> int:
+        return int(self.probabilities.argmax())
+
+    @property
+    def confidence(self) -> float:
+        return float(self.probabilities.max())
+
+
+@dataclass(frozen=True)
+class Label:
+    """The true class of a prediction, as somebody told it."""
+
+    id: str
+    time: datetime
+    label: int
+    """Index into CLASSES."""
+
+
+def made_at(id: str) -> datetime | None:
+    """When an id was made, UTC to the millisecond; None for what is no id of a prediction."""
+    try:
+        value = int(id, 16) if len(id) == 32 else 0
+        return datetime.fromtimestamp((value >> 80) / 1000, UTC) if (value >> 76) & 0xF == 7 else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def day_of(id: str) -> str:
+    """The day an id was made on, such as 2026-11-25, UTC."""
+    made = made_at(id)
+    if made is None:
+        raise ValueError(f"{id!r} is no id of a prediction")
+    return made.date().isoformat()
+
+
+def prediction_table(rows: list[Prediction]) -> pa.Table:
+    """Rows as a table of SCHEMA."""
+    return pa.table(
+        {
+            "id": [row.id for row in rows],
+            "time": [made_at(row.id) for row in rows],
+            "version": [row.version for row in rows],
+            "role": [row.role for row in rows],
+            "answer": [row.answer for row in rows],
+            "confidence": [row.confidence for row in rows],
+            "uncertain": [row.uncertain for row in rows],
+            "probabilities": [row.probabilities for row in rows],
+            "brightness": [row.brightness for row in rows],
+            "contrast": [row.contrast for row in rows],
+            "sharpness": [row.sharpness for row in rows],
+            "face_width": [row.face_width for row in rows],
+            "embedding": [row.embedding for row in rows],
+            "latency_ms": [row.latency_ms for row in rows],
+            "tag": [row.tag for row in rows],
+            "pixels": [row.pixels for row in rows],
+        },
+        SCHEMA,
+    )
+
+
+def label_table(rows: list[Label]) -> pa.Table:
+    """Rows as a table of LABELS."""
+    return pa.table(
+        {
+            "id": [row.id for row in rows],
+            "time": [row.time for row in rows],
+            "label": [row.label for row in rows],
+        },
+        LABELS,
+    )
