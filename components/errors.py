@@ -57,9 +57,10 @@ class PictureTooLarge(BadPicture):
 class RequestError(FerlineError):
     """A request that cannot be answered, with the HTTP status that says why."""
 
-    def __init__(self, http_status: int, message: str) -> None:
+    def __init__(self, http_status: int, message: str, retry_after: int | None = None) -> None:
+        """retry_after: seconds after which the same request may be answered."""
         super().__init__(message)
-        self.http_status = http_status
+        self.http_status, self.retry_after = http_status, retry_after
 
 
 class NoFace(BadPicture):

@@ -33,6 +33,17 @@ class Settings(BaseSettings):
     serve_poll_seconds: float = Field(10.0, gt=0, description="Time between two looks at the served alias, seconds.")
     serve_body_mb: float = Field(10.0, gt=0, description="Largest request body that is read, MB.")
     serve_batch: int = Field(64, ge=1, description="Most pictures in one request to /predict_batch.")
+    serve_timeout_seconds: float = Field(30.0, gt=0, description="Longest time for one request, seconds.")
+    serve_canary: float = Field(
+        0.0, ge=0, le=1, description="Share of the clients, 0 to 1, whose requests `challenger` answers."
+    )
+    serve_shadow: bool = Field(False, description="Let `challenger` answer beside the champion, for the log alone.")
+    serve_keys: Path | None = Field(None, description="File of API keys (`ferline keys`). Empty: nobody needs one.")
+    serve_origins: str = Field("", description="Origins, with commas between, whose pages may ask (CORS).")
+    serve_webhook_secret: SecretStr | None = Field(None, description="Secret of MLflow's webhook to `/hooks/mlflow`.")
+    log_pixels: bool = Field(False, description="Keep the face crops with the logged predictions.")
+    log_seconds: float = Field(60.0, gt=0, description="Time between two shipments of the prediction log, seconds.")
+    log_days: int = Field(90, ge=0, description="Days that logged predictions are kept; 0 keeps them for good.")
     policy: Path = Field(REPOSITORY / "infra" / "policy", description="Folder with validation.yaml and gate.yaml.")
 
     @property
@@ -52,6 +63,11 @@ class Settings(BaseSettings):
     def cache(self) -> Path:
         """Local copies of stored artifacts."""
         return self.root / "cache"
+
+    @property
+    def spool(self) -> Path:
+        """Folder of the predictions that the store does not hold yet."""
+        return self.root / "predictions"
 
     @property
     def runs(self) -> Path:

@@ -1,10 +1,10 @@
 """The HTTP endpoints: pictures in, JSON out. BentoML answers what is not routed here: its probes, metrics and pages."""
 
 import asyncio
-import base64
 import logging
-import uuid
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
@@ -12,42 +12,80 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from components.errors import FerlineError, ModelNotFound, RequestError
 from components.labels import CLASSES
 from serving import metrics
-from serving.batcher import Answer, Batcher
-from serving.champion import Champion
+from serving.batcher import Batcher
+from serving.documents import (
+    RETRY_SECONDS,
+    Document,
+    describe_error,
+    error_response,
+    explained,
+    prediction,
+    tell,
+)  # fmt: skip
 from serving.faces import Face, cut_faces
+from serving.hooks import check_signature
 from serving.model import ServedModel
-from serving.overlay import overlay
+from serving.openapi import document as openapi_document
 from serving.pictures import read_picture
-from serving.requests import Options, many_pictures, one_picture
+from serving.record import Answered, Recorder, new_id
+from serving.requests import Options, feedback, many_pictures, one_picture
+from serving.roles import Chosen, Roles
+from serving.samples import sample_faces
 
 log = logging.getLogger("ferline.serving")
-Document = dict[str, Any]
-RETRY_SECONDS = "5"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for."""
+
+    pictures: int
+    """Most in a batch."""
+    seconds: float
+    """Longest time until the answer."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: when it came, what it carries, and which model answers it."""
+
+    started: float
+    """time.perf_counter()."""
+    options: Options
+    chosen: Chosen
 
 
 class Desk:
-    """Everything a request needs: the champion, the queue before it, the limits."""
+    """Everything a request needs: the models, the queue before them, the record of what they said."""
 
-    def __init__(self, champion: Champion, most_pictures: int) -> None:
-        self.champion, self.most_pictures = champion, most_pictures
+    def __init__(self, roles: Roles, recorder: Recorder, limits: Limits, webhook_secret: str = "") -> None:
+        self.roles, self.recorder, self.limits, self.webhook_secret = roles, recorder, limits, webhook_secret
         self.batcher = Batcher()
+        self._shadows: set[asyncio.Task[None]] = set()
 
     @cached_property
     def app(self) -> Starlette:
         """Routes and errors."""
         routes = [
             Route("/", self.page, methods=["GET"]),
-            Route("/predict", self.predict, methods=["POST"]),
-            Route("/predict_batch", self.predict_batch, methods=["POST"]),
-            Route("/explain", self.explain, methods=["POST"]),
+            Route("/predict", self._timed(self.predict), methods=["POST"]),
+            Route("/predict_batch", self._timed(self.predict_batch), methods=["POST"]),
+            Route("/explain", self._timed(self.explain), methods=["POST"]),
+            Route("/feedback", self._timed(self.feedback), methods=["POST"]),
+            Route("/predictions/{id}", self._timed(self.delete), methods=["DELETE"]),
             Route("/model", self.describe, methods=["GET"]),
+            Route("/samples", self.samples, methods=["GET"]),
+            Route("/hooks/mlflow", self.hook, methods=["POST"]),
+            Route("/docs.json", self.schema, methods=["GET"]),
             Route("/readyz", self.ready, methods=["GET"]),
         ]
         handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
@@ -57,152 +95,187 @@ class Desk:
         }
         return Starlette(routes=routes, exception_handlers=handlers)
 
-    @cached_property
-    def paths(self) -> frozenset[str]:
-        """What is routed here."""
-        return frozenset(route.path for route in self.app.routes if isinstance(route, Route))
-
-    @cached_property
-    def page_text(self) -> str:
-        """The page, read once."""
-        return (files("serving") / "page.html").read_text()
+    def routes(self, path: str) -> bool:
+        """Whether a path is answered here."""
+        return any(route.path_regex.match(path) for route in self.app.routes if isinstance(route, Route))
 
     async def page(self, request: Request) -> Response:
-        return HTMLResponse(self.page_text)
+        return HTMLResponse(_page())
+
+    async def schema(self, request: Request) -> Response:
+        """The OpenAPI document."""
+        return JSONResponse(openapi_document())
+
+    async def samples(self, request: Request) -> Response:
+        """Drawn faces for somebody without a picture."""
+        return JSONResponse(await run_in_threadpool(sample_faces))
 
     async def predict(self, request: Request) -> Response:
         """One picture -> one answer, or a list of them with face=all."""
-        return JSONResponse(await self.answer(*await one_picture(request)))
+        started = time.perf_counter()
+        data, options = await one_picture(request)
+        return JSONResponse(await self.answer(data, Asked(started, options, self.choose(_client(request)))))
 
-    async def answer(self, data: bytes, options: Options) -> Document:
+    async def answer(self, data: bytes, asked: Asked) -> Document:
         """The document of /predict."""
-        model = self._model()
-        faces = await run_in_threadpool(_faces, data, options, model)
-        answered = await asyncio.gather(*(self.batcher.ask(model, face.crop) for face in faces))
-        answers = [self._document(model, face, answer) for face, answer in zip(faces, answered, strict=True)]
-        return {"answers": answers} if options.face == "all" else answers[0]
+        answered = await self._ask(await run_in_threadpool(_faces, data, asked), asked)
+        documents = [prediction(item) for item in answered]
+        return {"answers": documents} if asked.options.face == "all" else documents[0]
 
     async def predict_batch(self, request: Request) -> Response:
         """Many pictures -> answers in their order; a bad one has its error in its place."""
-        pictures, options = await many_pictures(request, self.most_pictures)
+        started = time.perf_counter()
+        pictures, options = await many_pictures(request, self.limits.pictures)
         if options.face == "all":
             raise RequestError(422, "face=all is for single pictures: in a batch every picture has one answer.")
-        model = self._model()
-        cut = await run_in_threadpool(lambda: [_face_or_error(data, options, model) for data in pictures])
-        # All are queued before one is waited for, so that they share a run of the model.
-        answered = iter(await asyncio.gather(*(self.batcher.ask(model, f.crop) for f in cut if isinstance(f, Face))))
-        documents = [
-            self._document(model, face, next(answered)) if isinstance(face, Face) else _error(face) for face in cut
-        ]
+        asked = Asked(started, options, self.choose(_client(request)))
+        cut = await run_in_threadpool(lambda: [_face_or_error(data, asked) for data in pictures])
+        answered = iter(await self._ask([face for face in cut if isinstance(face, Face)], asked))
+        documents = [prediction(next(answered)) if isinstance(f, Face) else describe_error(f) for f in cut]
         return JSONResponse({"answers": documents})
 
     async def explain(self, request: Request) -> Response:
         """An answer with its rollout map, as numbers and as a PNG over the face; the PNG alone if that is accepted."""
-        document, png = await self.explanation(*await one_picture(request))
+        started = time.perf_counter()
+        data, options = await one_picture(request)
+        asked = Asked(started, options, self.choose(_client(request)))
+        documents, pngs = await self.explanation(data, asked)
         if request.headers.get("accept", "").startswith("image/png"):
-            return Response(png, media_type="image/png")
-        return JSONResponse(document)
+            return Response(pngs[0], media_type="image/png")
+        return JSONResponse({"answers": documents} if options.face == "all" else documents[0])
 
-    async def explanation(self, data: bytes, options: Options) -> tuple[Document, bytes]:
-        """The document of /explain, and its PNG by itself."""
-        model = self._model()
+    async def explanation(self, data: bytes, asked: Asked) -> tuple[list[Document], list[bytes]]:
+        """The documents of /explain and their PNGs, one for each face that was answered."""
+        model = asked.chosen.model
         if not model.has_rollout:
             raise RequestError(
                 409, f"version {model.version.version} is a {model.package['preset']} without attention: it has no "
                 "rollout to show. Ask /predict, or promote a transformer.",
             )  # fmt: skip
-        if options.face == "all":
-            raise RequestError(422, "face=all is for /predict: an explanation is of one face.")
-        (face,) = await run_in_threadpool(_faces, data, options, model)
-        answer = await self.batcher.ask(model, face.crop)
-        assert answer.rollout is not None
-        png = await run_in_threadpool(overlay, face.cut, answer.rollout, options.colours, options.strength)
-        document = self._document(model, face, answer)
-        document["rollout"] = answer.rollout.round(4).tolist()
-        document["overlay_png"] = base64.b64encode(png).decode()
-        return document, png
+        answered = await self._ask(await run_in_threadpool(_faces, data, asked), asked)
+        return await run_in_threadpool(explained, answered, asked.options.colours, asked.options.strength)
+
+    async def feedback(self, request: Request) -> Response:
+        """The true class of a prediction, later."""
+        told = await feedback(request)
+        label = CLASSES.index(told.label)
+        earlier = await run_in_threadpool(self.recorder.journal.label, told.id, label, told.replace)
+        before = None if earlier is None else CLASSES[earlier]
+        if before not in (None, told.label) and not told.replace:
+            metrics.FEEDBACK.labels("refused").inc()
+            raise RequestError(
+                409, f"prediction {told.id} was told to be {before} before; send \"replace\": true to make it "
+                f"{told.label}.",
+            )  # fmt: skip
+        outcome = "first" if before is None else "repeated" if before == told.label else "replaced"
+        metrics.FEEDBACK.labels(outcome).inc()
+        return JSONResponse({"id": told.id, "class": told.label, "outcome": outcome, "before": before})
+
+    async def delete(self, request: Request) -> Response:
+        """Remove a prediction, its label and its picture for good."""
+        id = request.path_params["id"]
+        rows = await run_in_threadpool(self.recorder.journal.delete, id)
+        return JSONResponse({"id": id, "deleted": rows})
+
+    async def hook(self, request: Request) -> Response:
+        """MLflow says that something moved: every worker looks at once."""
+        if not self.webhook_secret:
+            raise RequestError(404, "no webhook is set up: FERLINE_SERVE_WEBHOOK_SECRET is empty.")
+        check_signature(self.webhook_secret, request.headers, await request.body())
+        await run_in_threadpool(self.roles.champion.wake)
+        return JSONResponse({"looking": True}, 202)
 
     async def describe(self, request: Request) -> Response:
         """The served version with all that is known of it."""
-        model = self._model()
-        return JSONResponse(
-            {
-                **_model_facts(model),
-                "aliases": list(model.version.aliases),
-                "registered_at": model.version.created_at,
-                "preset": model.package["preset"],
-                "metrics": model.package["metrics"],
-                "uncertain_below": model.package["uncertain_below"],
-                "classes": list(CLASSES),
-                "explains": model.has_rollout,
-                "decision": model.decision,
-                "card": model.card,
-            }
-        )
+        return JSONResponse(tell(self._model()))
 
     async def ready(self, request: Request) -> Response:
         """200 while a model answers, with what the last look at the registry met."""
-        model, problem = self.champion.current, self.champion.problem
+        champion = self.roles.champion
+        model, problem = champion.current, champion.problem
         known = {"model": None if model is None else model.version.version, "problem": problem or None}
         return JSONResponse({"ready": model is not None, **known}, 200 if model else 503)
 
-    def _model(self) -> ServedModel:
+    def choose(self, client: str) -> Chosen:
+        """The model for a client; raises RequestError 503 where there is none."""
         try:
-            return self.champion.model()
+            return self.roles.choose(client)
         except ModelNotFound as error:
             raise RequestError(503, f"{error} `make run` trains and promotes one.") from error
 
-    def _document(self, model: ServedModel, face: Face, answer: Answer) -> Document:
-        best = int(answer.probabilities.argmax())
-        confidence = float(answer.probabilities[best])
-        uncertain = confidence <= model.package["uncertain_below"]
-        version = model.version.version
-        metrics.PREDICTIONS.labels(version, CLASSES[best]).inc()
-        metrics.CONFIDENCE.labels(version).observe(confidence)
-        if uncertain:
-            metrics.UNCERTAIN.labels(version).inc()
-        box = face.box
-        return {
-            "id": uuid.uuid4().hex,
-            "class": CLASSES[best],
-            "confidence": round(confidence, 6),
-            "uncertain": uncertain,
-            "probabilities": {name: round(float(p), 6) for name, p in zip(CLASSES, answer.probabilities, strict=True)},
-            "face": {"left": box.left, "top": box.top, "width": box.width, "height": box.height},
-            **_model_facts(model),
-        }
+    def _model(self) -> ServedModel:
+        return self.choose("").model
+
+    async def _ask(self, faces: list[Face], asked: Asked) -> list[Answered]:
+        """Answers to faces, logged."""
+        chosen, ids = asked.chosen, [new_id() for _ in faces]
+        answered = await self._answers(faces, ids, chosen.model)
+        await self.recorder.keep(answered, chosen.role, asked.options.tag, asked.started)
+        if chosen.shadow is not None:
+            task = asyncio.create_task(self._shadow(faces, ids, chosen.shadow, asked.options.tag))
+            self._shadows.add(task)  # the loop itself holds no reference
+            task.add_done_callback(self._shadows.discard)
+        return answered
+
+    async def _answers(self, faces: list[Face], ids: list[str], model: ServedModel) -> list[Answered]:
+        # All are queued before one is waited for, so that they share a run of the model.
+        answers = await asyncio.gather(*(self.batcher.ask(model, face.crop) for face in faces))
+        return [Answered(id, face, answer, model) for id, face, answer in zip(ids, faces, answers, strict=True)]
+
+    async def _shadow(self, faces: list[Face], ids: list[str], model: ServedModel, tag: str) -> None:
+        """The challenger's answer to what the champion has answered, for the log alone."""
+        started = time.perf_counter()
+        try:
+            await self.recorder.keep(await self._answers(faces, ids, model), "shadow", tag, started)
+        except Exception:  # nobody waits for it
+            log.exception("the shadow, version %s, failed", model.version.version)
+
+    def _timed(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def within(request: Request) -> Response:
+            try:
+                async with asyncio.timeout(self.limits.seconds):
+                    return await endpoint(request)
+            except TimeoutError as error:
+                raise RequestError(
+                    503, f"no answer within {self.limits.seconds:g} seconds; send it again, or less at once.",
+                    retry_after=RETRY_SECONDS,
+                ) from error  # fmt: skip
+
+        return within
 
 
-def _model_facts(model: ServedModel) -> Document:
-    return {
-        "model": {"name": model.version.name, "version": model.version.version},
-        "dataset": model.package["fingerprint"],
-    }
+def allow_origins(app: ASGIApp, origins: str) -> ASGIApp:
+    """CORS for some origins, with commas between them; as it is for none."""
+    named = [origin.strip() for origin in origins.split(",") if origin.strip()]
+    if not named:
+        return app
+    return CORSMiddleware(app, named, allow_methods=["*"], allow_headers=["*"])
 
 
-def _faces(data: bytes, options: Options, model: ServedModel) -> list[Face]:
-    return cut_faces(read_picture(data), options.face, model.size, options.margin)
+def _page() -> str:
+    return (files("serving") / "page.html").read_text()
 
 
-def _face_or_error(data: bytes, options: Options, model: ServedModel) -> Face | FerlineError:
+def _client(request: Request) -> str:
+    """Who asks, for a canary that is to stay with a client: what it calls itself, its key, its address."""
+    named = request.headers.get("x-client-id") or request.scope.get("ferline.key")
+    return str(named or (request.client.host if request.client else ""))
+
+
+def _faces(data: bytes, asked: Asked) -> list[Face]:
+    return cut_faces(read_picture(data), asked.options.face, asked.chosen.model.size, asked.options.margin)
+
+
+def _face_or_error(data: bytes, asked: Asked) -> Face | FerlineError:
     try:
-        return _faces(data, options, model)[0]
+        return _faces(data, asked)[0]
     except FerlineError as error:
         return error
 
 
-def _error(error: Exception) -> Document:
-    return {"error": {"kind": type(error).__name__, "message": str(error)}}
-
-
 async def _explained(request: Request, error: Exception) -> Response:
     """Errors with a message for whoever sent the request."""
-    if isinstance(error, HTTPException):
-        status, document = error.status_code, {"error": {"kind": "RequestError", "message": error.detail}}
-    else:
-        status, document = getattr(error, "http_status", 500), _error(error)
-    metrics.REFUSED.labels(str(status), document["error"]["kind"]).inc()
-    return JSONResponse(document, status, {"Retry-After": RETRY_SECONDS} if status == 503 else None)
+    return error_response(error)
 
 
 async def _unexplained(request: Request, error: Exception) -> Response:

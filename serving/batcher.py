@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from components.errors import RequestError
 from components.evaluation.scoring import Outputs
 from serving import metrics
 from serving.model import ServedModel
 
 MOST = 64
+MOST_WAITING = 4096
+"""More than this is not kept waiting but refused."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
 
     async def ask(self, model: ServedModel, crop: npt.NDArray[np.uint8]) -> Answer:
-        """The model's answer to uint8 [height, width]."""
+        """The model's answer to uint8 [height, width]. Raises RequestError 503 where too many wait already."""
+        if len(self._waiting) >= MOST_WAITING:
+            raise RequestError(503, f"{len(self._waiting)} faces wait for an answer already; ask again soon.")
         loop = asyncio.get_running_loop()
         item = _Waiting(model, crop, loop.create_future())
         self._waiting.append(item)

@@ -11,34 +11,45 @@ import os
 import random
 import shutil
 import threading
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from components.errors import FerlineError, ModelNotFound
 from components.registry.mlflow import Registry
 from components.registry.records import ModelVersion
+from components.store import ABANDONED_S
 from serving import metrics
 from serving.model import ServedModel, load_model
 
 log = logging.getLogger("ferline.serving")
-LAST_GOOD = "last-good.json"
+WAKE = "wake"
+"""A file that any worker touches so that every worker looks at once."""
+LOOK_SECONDS = 0.5
 
 
 class Champion:
     """Holds the served model; `current` is exchanged whole, so whoever took it goes on with it."""
 
-    def __init__(self, registry: Registry, home: Path, wanted: str = "champion", poll_seconds: float = 10.0) -> None:
-        """home: folder for local copies. wanted: alias, or a version's number to pin it."""
+    def __init__(
+        self, registry: Registry, home: Path, wanted: str = "champion", poll_seconds: float = 10.0,
+        optional: bool = False,
+    ) -> None:  # fmt: skip
+        """home: folder for local copies. wanted: alias, or a version's number to pin it. optional: a model whose alias
+        is gone is let go, where the champion would serve on."""
         self.registry, self.home, self.wanted, self.poll_seconds = registry, home, wanted, poll_seconds
+        self.optional = optional
         self.current: ServedModel | None = None
         self.problem = "nothing was loaded yet"
         """What the last look at the registry met; empty after a good one."""
         self._failed = ""
+        self._woken_at = 0
         self._stopped = threading.Event()
         self._one_at_a_time = threading.Lock()
 
     def start(self) -> None:
         """Load what is wanted, or the last good version where that fails; then go on watching in a thread."""
+        self._woken_at = self._touched()
         self.refresh()
         if self.current is None:
             self._load_last_good()
@@ -59,11 +70,17 @@ class Champion:
             try:
                 version = self.registry.get(self.wanted)
                 if self._serves(version):
+                    self._renew(version)
                     self._failed = self.problem = ""
                     return False
                 if version.model_sha256 == self._failed:
                     return False  # it was told; another try would fail again
                 self._swap(version)
+            except ModelNotFound as error:
+                if self.optional:
+                    self._let_go()
+                self._tell(str(error))
+                return False
             except FerlineError as error:
                 self._tell(str(error))
                 return False
@@ -88,6 +105,17 @@ class Champion:
         self._failed, self.problem = "", ""
         self._take(model)
         self._remember(model)
+
+    def _renew(self, version: ModelVersion) -> None:
+        """The same model, with what has become of it since: its aliases, its standing."""
+        if self.current is not None and self.current.version != version:
+            self.current = replace(self.current, version=version)
+
+    def _let_go(self) -> None:
+        if self.current is not None:
+            metrics.SERVED.labels(self.current.version.version).set(0)
+            log.info("%s is gone: version %s no longer answers", self.wanted, self.current.version.version)
+        self.current = None
 
     def _take(self, model: ServedModel) -> None:
         before = self.current
@@ -117,13 +145,25 @@ class Champion:
 
     def _remember(self, model: ServedModel) -> None:
         record = {"schema_version": 1, "folder": model.folder.name, "version": asdict(model.version)}
-        scratch = self.home / f".{LAST_GOOD}-{os.getpid()}"
+        scratch = self.home / f".{self._last_good.name}-{os.getpid()}"
         scratch.write_text(json.dumps(record))
-        scratch.replace(self.home / LAST_GOOD)
+        scratch.replace(self._last_good)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Remove copies that nobody goes back to; a young one may be another worker's that has not said so yet."""
+        kept = {json.loads(record.read_text())["folder"] for record in self.home.glob("last-good-*.json")}
+        for folder in self.home.glob("[0-9]*-*"):
+            if folder.name not in kept and time.time() - folder.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def _last_good(self) -> Path:
+        return self.home / f"last-good-{self.wanted}.json"
 
     def _load_last_good(self) -> None:
         try:
-            record = json.loads((self.home / LAST_GOOD).read_text())
+            record = json.loads(self._last_good.read_text())
             version = ModelVersion(**record["version"])
             if self.wanted not in (version.version, *version.aliases):
                 return
@@ -136,6 +176,27 @@ class Champion:
             log.warning("%s", problem)
         self.problem = problem
 
+    def wake(self) -> None:
+        """Every worker of this machine looks at the registry now."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / WAKE).touch()
+
     def _watch(self) -> None:
-        while not self._stopped.wait(self.poll_seconds * random.uniform(0.8, 1.2)):  # workers do not ask in step
+        while not self._stopped.is_set():
+            self._wait(self.poll_seconds * random.uniform(0.8, 1.2))  # workers do not ask in step
             self.refresh()
+
+    def _wait(self, seconds: float) -> None:
+        """So long, or until somebody wakes the workers."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._stopped.wait(min(LOOK_SECONDS, seconds)):
+            touched = self._touched()
+            if touched != self._woken_at:
+                self._woken_at = touched
+                return
+
+    def _touched(self) -> int:
+        try:
+            return (self.home / WAKE).stat().st_mtime_ns
+        except OSError:
+            return 0

@@ -19,9 +19,9 @@ Gray = npt.NDArray[np.uint8]
 FaceMode = Literal["auto", "none", "largest", "all"]
 
 CROP_SIDE = 64
-"""`auto`: pictures no larger are taken to be face crops."""
+"""`auto`, `all`: pictures no larger are taken to be face crops."""
 CROP_SHARE = 0.7
-"""`auto`: neither is a picture cut whose face already fills this share of both its sides."""
+"""`auto`, `all`: neither is a picture cut whose face already fills this share of both its sides."""
 LEAST_FACE = 24
 SEARCH_SIDE = 640
 """Larger pictures are searched at this size."""
@@ -66,12 +66,14 @@ def cut_faces(picture: Gray, mode: FaceMode, size: tuple[int, int], margin: floa
     """The faces to be answered, as the model takes them; one of them unless the mode is `all`.
 
     picture: uint8 [H, W]. mode: `auto` takes a face crop as it is and cuts the largest face out of a photograph;
-    `none` takes the picture whole; `largest` and `all` always search. size: height and width of a crop. margin: share
-    of the box's side added on every side. Raises NoFace where a face is searched and none is found.
+    `all` likewise, and cuts out every face; `none` takes the picture whole; `largest` always searches. size: height and
+    width of a crop. margin: share of the box's side added on every side. Raises NoFace where a face is searched and
+    none is found.
     """
     height, width = picture.shape
     whole = Box(0, 0, width, height)
-    if mode == "none" or (mode == "auto" and max(height, width) <= CROP_SIDE):
+    crop_alone = mode in ("auto", "all")
+    if mode == "none" or (crop_alone and max(height, width) <= CROP_SIDE):
         return [Face(whole, picture, _resized(picture, size))]
     boxes = find_faces(picture)
     if not boxes:
@@ -79,7 +81,7 @@ def cut_faces(picture: Gray, mode: FaceMode, size: tuple[int, int], margin: floa
             f"no face of at least {LEAST_FACE} pixels was found in the picture of {width} x {height}. Send a larger, "
             "frontal one, or face=none where the picture is a face already."
         )
-    if mode == "auto" and _fills(boxes[0], whole):
+    if crop_alone and _fills(boxes[0], whole):
         return [Face(whole, picture, _resized(picture, size))]
     chosen = boxes if mode == "all" else boxes[:1]
     cuts = [(box, _cut(picture, box, margin)) for box in chosen]

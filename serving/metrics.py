@@ -12,3 +12,7 @@ REFUSED = Counter("ferline_refused", "Requests answered with an error.", ["statu
 SERVED = Gauge("ferline_model_served", "1 for the version that answers.", ["version"], multiprocess_mode="livemax")
 SWAPS = Counter("ferline_swaps", "Models exchanged while serving.")
 FAILED_SWAPS = Counter("ferline_failed_swaps", "Versions that could not be loaded or failed their examples.")
+UNLOGGED = Counter("ferline_unlogged", "Predictions that were answered and could not be logged.")
+WAITING = Gauge("ferline_log_waiting", "Predictions that the store does not hold yet.", multiprocess_mode="mostrecent")
+LAG = Gauge("ferline_log_lag_seconds", "Age of the oldest of them.", multiprocess_mode="mostrecent")
+FEEDBACK = Counter("ferline_feedback", "Labels that came for predictions.", ["outcome"])

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +29,15 @@ class ServedModel:
     has_rollout: bool
     package: dict[str, Any] = field(repr=False)
     """package.json: classes, dataset fingerprint, metrics, the confidence below which it is uncertain."""
+    card: str = field(repr=False)
+    decision: dict[str, Any] | None = field(repr=False)
+    """What the gate decided about it; None for one that was promoted without."""
 
     def answer(self, crops: Crops) -> Outputs:
         """Answers to uint8 [N, height, width], N >= 1; the map too where there is one."""
         names = ["probabilities", "embedding", *(["rollout"] if self.has_rollout else [])]
         found = self.session.run(names, {"images": crops})
         return Outputs(found[0], found[2] if self.has_rollout else None, found[1])
-
-    @cached_property
-    def card(self) -> str:
-        return (self.folder / "extra_files" / "model_card.md").read_text()
-
-    @cached_property
-    def decision(self) -> dict[str, Any] | None:
-        """What the gate decided about it; None for one that was promoted without."""
-        file = self.folder / "extra_files" / "decision.json"
-        return json.loads(file.read_text()) if file.exists() else None
 
 
 def load_model(folder: Path, version: ModelVersion, threads: int | None = None) -> ServedModel:
@@ -55,7 +47,12 @@ def load_model(folder: Path, version: ModelVersion, threads: int | None = None) 
     package = read_package(folder)
     session = open_model(folder / "model.onnx", threads)
     height, width = session.get_inputs()[0].shape[1:]
-    model = ServedModel(version, folder, session, (height, width), "rollout" in checked.outputs, package)
+    extra = folder / "extra_files"
+    decision = json.loads((extra / "decision.json").read_text()) if (extra / "decision.json").exists() else None
+    card = (extra / "model_card.md").read_text()
+    model = ServedModel(
+        version, folder, session, (height, width), "rollout" in checked.outputs, package, card, decision
+    )
     for count in (1, 8):  # the first run of a shape plans its memory
         model.answer(np.zeros((count, height, width), np.uint8))
     return model

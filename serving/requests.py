@@ -7,6 +7,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from components.errors import RequestError
+from components.labels import CLASSES
 from serving.faces import FaceMode
 
 Colours = Literal["viridis", "inferno", "magma", "jet"]
@@ -23,8 +24,34 @@ class Options(BaseModel):
     """Share of a found face's side that is added on each side."""
     colours: Colours = "viridis"
     """Of the explanation's overlay."""
+    tag: Annotated[str, Field(max_length=64, pattern=r"^[\w .:/-]*$")] = ""
+    """Goes with the prediction into the log: a camera, a site, a group, by which drift is looked at."""
     strength: Annotated[float, Field(ge=0, le=1)] = 0.6
     """Of the explanation's colours over the face."""
+
+
+class Feedback(BaseModel):
+    """The true class of a prediction, told later."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    """As the answer named it."""
+    label: Annotated[Literal[CLASSES], Field(alias="class")]  # type: ignore[valid-type]
+    """The true class."""
+    replace: bool = False
+    """Take this class where another was told before."""
+
+
+async def feedback(request: Request) -> Feedback:
+    """A JSON body or a form; raises RequestError."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RequestError(415, 'feedback is JSON, such as {"id": "0199...", "class": "happy"}.')
+    try:
+        return Feedback.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise RequestError(422, _first(error, Feedback)) from error
 
 
 async def one_picture(request: Request) -> tuple[bytes, Options]:
@@ -78,7 +105,13 @@ def _options(raw: dict[str, str]) -> Options:
     try:
         return Options.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        allowed = f" There are {', '.join(Options.model_fields)}." if first["type"] == "extra_forbidden" else ""
-        raise RequestError(422, f"{name}: {first['msg']}.{allowed}") from error
+        raise RequestError(422, _first(error, Options)) from error
+
+
+def _first(error: ValidationError, model: type[BaseModel]) -> str:
+    """What is wrong, in a sentence."""
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"])) or "the body"
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    allowed = f" There are {', '.join(names)}." if first["type"] == "extra_forbidden" else ""
+    return f"{name}: {first['msg']}.{allowed}"

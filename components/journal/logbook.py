@@ -1,6 +1,6 @@
 """The prediction log in the store: Parquet files by day, which pandas, DuckDB and Spark read as they lie.
 
-    predictions/day=2026-11-25/<first id>-<last id>.parquet
+    predictions/day=2026-11-25/<first id>-<last id>-<chance>.parquet
     labels/day=2026-11-25/<first id>-<last id>-<when>.parquet    the day of the prediction, not of the label
 
 Ids sort by time, so the name of a file tells which ids can be in it.

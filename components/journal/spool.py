@@ -6,6 +6,7 @@ disk on every commit: a power cut may lose the last rows, and leaves a file that
 
 import sqlite3
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -145,14 +146,17 @@ class Spool:
 
 
 def _assign(connection: sqlite3.Connection, most: int) -> tuple[str, str]:
-    """Make the oldest day's first rows a shipment, named by its first and last id."""
+    """Make the oldest day's first rows a shipment, named by its first and last id, and by chance.
+
+    An id alone names no file: a shadow's row has the id of one that may have gone already.
+    """
     oldest = connection.execute("SELECT min(day) FROM predictions WHERE shipment IS NULL").fetchone()[0]
     if oldest is None:
         return "", ""
     rows = connection.execute(
         "SELECT rowid, id FROM predictions WHERE shipment IS NULL AND day = ? ORDER BY id LIMIT ?", (oldest, most)
     ).fetchall()
-    name = f"{rows[0][1]}-{rows[-1][1]}"
+    name = f"{rows[0][1]}-{rows[-1][1]}-{uuid.uuid4().hex[:8]}"
     connection.executemany("UPDATE predictions SET shipment = ? WHERE rowid = ?", [(name, rowid) for rowid, _ in rows])
     return name, oldest
 

@@ -174,6 +174,15 @@ def test_kill_9_loses_nothing_that_was_acknowledged_and_doubles_nothing(tmp_path
     assert max(kept.values()) == 1
 
 
+def test_a_shadow_that_comes_after_its_champion_has_gone_replaces_nothing(journal: Journal) -> None:
+    row = prediction()
+    journal.spool.add([row])
+    journal.ship()
+    journal.spool.add([prediction(row.id, role="shadow")])
+    journal.ship()
+    assert sorted(journal.logbook.read(LONG_AGO, FAR_AHEAD)["role"]) == ["champion", "shadow"]
+
+
 def test_many_workers_ship_one_at_a_time(journal: Journal, tmp_path: Path) -> None:
     journal.spool.add([prediction()])
     with FileLock(tmp_path / "log" / "spool.lock", is_singleton=False), pytest.raises(Timeout):

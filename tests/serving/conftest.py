@@ -17,6 +17,7 @@ from PIL import Image
 
 from components.dataset import Dataset
 from components.evaluation.evaluate import evaluate
+from components.journal import Journal, Logbook
 from components.labels import PUBLIC_TEST
 from components.registry import ModelPackage, Registry, build_package, promote, register
 from components.store import Store, open_store
@@ -62,8 +63,13 @@ class Service:
     def post(self, path: str, **request: object) -> httpx.Response:
         return httpx.post(self.url + path, timeout=60, **request)  # type: ignore[arg-type]
 
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=60)
+    def get(self, path: str, **request: object) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=60, **request)  # type: ignore[arg-type]
+
+    @property
+    def journal(self) -> Journal:
+        """What this server has written down."""
+        return Journal(self.home / "predictions", Logbook(open_store(str(self.home / "store"))), 30)
 
 
 def make_package(dataset: Dataset, root: Path, preset: str, *sets: str) -> ModelPackage:
@@ -109,7 +115,8 @@ class Started:
         environment = {
             **kept, "FERLINE_HOME": str(self.root / "home"), "BENTOML_HOME": str(self.root / "bentoml"),
             "BENTOML_DO_NOT_TRACK": "true", "FERLINE_SERVE_POLL_SECONDS": "0.3", "FERLINE_SERVE_BODY_MB": "2",
-            "FERLINE_SERVE_BATCH": "8", "PYTHONPATH": f"{blocked}:{REPOSITORY}", **self.environment,
+            "FERLINE_SERVE_BATCH": "8", "FERLINE_LOG_SECONDS": "0.2",
+            "PYTHONPATH": f"{blocked}:{REPOSITORY}", **self.environment,
         }  # fmt: skip
         log = self.root / "serve.log"
         command = [str(Path(sys.executable).parent / "bentoml"), "serve", "serving.service:FaceService"]

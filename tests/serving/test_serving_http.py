@@ -149,7 +149,7 @@ def blank(side: int) -> bytes:
             "multipart",
         ),
         ("/predict?face=some", {"content": b"x"}, 422, "face"),
-        ("/predict?colour=red", {"content": b"x"}, 422, "face, margin, colours, strength"),
+        ("/predict?colour=red", {"content": b"x"}, 422, "face, margin, colours, tag, strength"),
         ("/predict?face=largest", {"content": blank(90)}, 422, "no face"),
         ("/predict", {"content": blank(9)}, 422, "9 x 9"),
         ("/predict", {"content": bytes(2_000_001)}, 413, "2 MB"),
