@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from components.labels import CLASSES
-
 ROLES = ("champion", "canary", "shadow", "pinned", "offline")
 """champion: answered by the alias that is served. canary: by the challenger, for its share of the requests. shadow: by
 the challenger beside the champion, whose answer was the one returned; it has the same id. pinned: by a version that
@@ -23,10 +21,10 @@ SCHEMA = pa.schema(
         ("time", pa.timestamp("us", "UTC")),
         ("version", pa.string()),
         ("role", pa.string()),
-        ("answer", pa.int8()),  # index into CLASSES
+        ("answer", pa.int8()),  # index into CLASSES (components.labels)
         ("confidence", pa.float32()),  # highest probability
         ("uncertain", pa.bool_()),
-        ("probabilities", pa.list_(pa.float32(), len(CLASSES))),
+        ("probabilities", pa.list_(pa.float32())),  # one a class, in the order of CLASSES
         ("brightness", pa.float32()),  # components.statistics, of the crop
         ("contrast", pa.float32()),
         ("sharpness", pa.float32()),

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from flows.cli_data import data_app
+from flows.cli_keys import keys_app
+from flows.cli_log import log_app
 from flows.cli_models import models_app
 from flows.cli_weights import weights_app
-from flows.console import REJECTED, Edge, console, emit, quiet_stdout
+from flows.console import REJECTED, Edge, console, emit, progress, quiet_stdout
 
 app = typer.Typer(
     cls=Edge, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -18,6 +20,8 @@ app = typer.Typer(
 app.add_typer(data_app, name="data", cls=Edge)
 app.add_typer(models_app, name="models", cls=Edge)
 app.add_typer(weights_app, name="weights", cls=Edge)
+app.add_typer(log_app, name="log", cls=Edge)
+app.add_typer(keys_app, name="keys", cls=Edge)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")]
@@ -97,6 +101,32 @@ def evaluate(
     with quiet_stdout(as_json):
         evaluation, place = evaluate_run(run_uri, data, final, reason, out)
     emit(evaluation) if as_json else print_evaluation(evaluation, place, console)
+
+
+@app.command(epilog="Example: ferline predict photos/ --out predictions.parquet --explain")
+def predict(
+    source: Annotated[Path, typer.Argument(help="Folder of pictures, archive of one, or CSV with a column pixels.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write; what is done of it survives a stop.")],
+    version: Annotated[str, typer.Option(help="Number or alias of the version that answers.")] = "champion",
+    face: Annotated[str, typer.Option(help="auto, none or largest: how a face is looked for.")] = "auto",
+    explain: Annotated[bool, typer.Option("--explain", help="With the rollout map of every face.")] = False,
+    tag: Annotated[str, typer.Option(help="Goes into every row.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Score many pictures without a server; exit code 0 also where some cannot be read: their rows say why."""
+    from flows.offline import predict_offline
+
+    with quiet_stdout(as_json), progress() as report:
+        done = predict_offline(source, out, version, face, explain, tag, report)
+    if as_json:
+        emit(done)
+        return
+    console.print(f"[bold]{done.out}[/bold]", highlight=False, soft_wrap=True)
+    console.print(
+        f"{done.answered} of {done.pictures} pictures answered by version {done.version}, {done.errors} not; "
+        f"{done.resumed} were done before",
+        highlight=False,
+    )
 
 
 @app.command(epilog="Example: ferline presets compact, or: ferline presets --keys")

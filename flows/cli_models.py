@@ -102,3 +102,24 @@ def history(as_json: Json = False) -> None:
         action = f"{e.action} (forced)" if e.forced else e.action
         table.add_row(str(e.number), e.at[:19], e.who, action, e.from_version or "", e.to_version, e.reason)
     console.print(table if entries else "the ledger is empty")
+
+
+@models_app.command(epilog="Example: ferline models compare --days 7 --json")
+def compare(
+    days: Annotated[float, typer.Option(min=0.0, help="How far back the prediction log is read.")] = 7.0,
+    as_json: Json = False,
+) -> None:
+    """What the prediction log says about each version: agreement, confidence, latency, quality where labels came."""
+    from datetime import UTC, datetime, timedelta
+
+    from components.journal.compare import COLUMNS
+    from components.journal.compare import compare as compare_versions
+    from flows.comparison import print_comparison
+    from flows.context import journal
+
+    with quiet_stdout(as_json):
+        kept = journal()
+        kept.bring()
+        now = datetime.now(UTC)
+        comparison = compare_versions(kept.logbook.read(now - timedelta(days=days), now, COLUMNS))
+    emit(comparison) if as_json else print_comparison(comparison, console)

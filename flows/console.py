@@ -18,10 +18,12 @@ EXIT_CODES: tuple[tuple[type[errors.FerlineError], int, str], ...] = (
     (errors.ValidationFailed, 3, "a blocking expectation failed"),
     (errors.GateError, 4, "the gate refuses a promotion"),
     (errors.ModelNotFound, 5, "no such model, version, alias or weights"),
+    (errors.PredictionNotFound, 5, "no such prediction is on record"),
     (errors.StoreError, 6, "the store, or something in it, cannot be reached"),
     (errors.RegistryError, 7, "the registry refuses, or a model fails its own check"),
     (errors.TrainingError, 8, "training ended without a usable model"),
     (errors.DataError, 2, "bad input: source, dataset, recipe or option"),
+    (errors.RequestError, 2, "bad input: source, dataset, recipe or option"),
     (errors.RecipeError, 2, "bad input: source, dataset, recipe or option"),
     (errors.FerlineError, 1, "any other error ferline explains"),
 )

@@ -4,6 +4,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from components.journal import Journal, Logbook
 from components.registry import Registry
 from components.settings import Settings, load_settings
 from components.store import Store, open_store
@@ -28,6 +29,12 @@ def registry() -> Registry:
     s = settings()
     s.root.mkdir(parents=True, exist_ok=True)
     return Registry(s.mlflow_uri, s.root / "mlflow-artifacts", s.model_name)
+
+
+def journal() -> Journal:
+    """The prediction log of the settings: this machine's spool, and the store."""
+    s = settings()
+    return Journal(s.spool, Logbook(store()), s.log_days)
 
 
 def work_folder(name: str) -> Path:

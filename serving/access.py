@@ -56,7 +56,7 @@ class Keys:
     def admit(self, token: str) -> str:
         """The name of the key's owner. Raises RequestError: 401 without a key that is known, 429 over its rate."""
         digest = hashlib.sha256(token.encode()).hexdigest()
-        found = [key for key in self.keys() if hmac.compare_digest(key.sha256, digest)]
+        found = [key for key in self.all() if hmac.compare_digest(key.sha256, digest)]
         if not found:
             raise RequestError(
                 401, "a key is needed: send `Authorization: Bearer KEY`. Who runs the service makes one with "
@@ -71,7 +71,7 @@ class Keys:
             )  # fmt: skip
         return found[0].name
 
-    def keys(self) -> list[Key]:
+    def all(self) -> list[Key]:
         """All keys; raises KeyFileError."""
         try:
             changed = self.file.stat().st_mtime_ns
@@ -86,7 +86,7 @@ class Keys:
         """Make a key, which is told this once and kept nowhere. Raises KeyFileError where the name is taken."""
         token = secrets.token_urlsafe(32)
         with self._lock():
-            known = self.keys() if self.file.exists() else []
+            known = self.all() if self.file.exists() else []
             if any(key.name == name for key in known):
                 raise KeyFileError(f"{self.file} has a key {name!r} already; remove it first, or take another name.")
             self._write([*known, Key(name, hashlib.sha256(token.encode()).hexdigest(), per_minute)])
@@ -95,7 +95,7 @@ class Keys:
     def remove(self, name: str) -> None:
         """Take a key back; running services refuse it from then on. Raises KeyFileError for an unknown name."""
         with self._lock():
-            known = self.keys()
+            known = self.all()
             if all(key.name != name for key in known):
                 names = ", ".join(key.name for key in known) or "none"
                 raise KeyFileError(f"{self.file} has no key {name!r}; it has {names}.")

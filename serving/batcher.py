@@ -32,6 +32,12 @@ class Answer:
     rollout: npt.NDArray[np.float32] | None
     """float32 [H, W], 0 to 1; None for a model without attention."""
 
+    @classmethod
+    def row(cls, outputs: Outputs, k: int) -> "Answer":
+        """The k-th face's share of a batch."""
+        rest = (None if part is None else part[k] for part in (outputs.embedding, outputs.rollout))
+        return cls(outputs.probabilities[k], *rest)
+
 
 @dataclass
 class _Waiting:
@@ -77,12 +83,7 @@ class Batcher:
                 _settle(item.answer, error)
             return
         for k, item in enumerate(batch):
-            _settle(item.answer, _row(outputs, k))
-
-
-def _row(outputs: Outputs, k: int) -> Answer:
-    rest = (None if part is None else part[k] for part in (outputs.embedding, outputs.rollout))
-    return Answer(outputs.probabilities[k], *rest)
+            _settle(item.answer, Answer.row(outputs, k))
 
 
 def _settle(future: "asyncio.Future[Answer]", outcome: Answer | Exception) -> None:

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from components.errors import FerlineError, PredictionNotFound
 from components.journal.logbook import Logbook, retention_edge
 from components.journal.spool import Spool
-from components.predictions import Label, made_at
+from components.labels import CLASSES
+from components.predictions import Label, made_at, prediction_table
 
 log = logging.getLogger("ferline.journal")
 SHIPMENT = 5000
@@ -44,6 +47,24 @@ class Journal:
             earlier = self.spool.add_label(Label(id, datetime.now(UTC), label), replace)
             known = known if earlier is None else earlier
         return known
+
+    def show(self, id: str) -> list[dict[str, object]]:
+        """What is on record of an id, a row for each model that answered; without embedding and picture."""
+        if made_at(id) is None:
+            raise PredictionNotFound(f"{id!r} is no id of a prediction.")
+        waiting = self.spool.find(id)
+        rows = prediction_table(waiting).to_pandas() if waiting else self.logbook.predictions(id)
+        label = self.spool.label(id)
+        if label is None and rows.empty:
+            raise PredictionNotFound(f"no prediction {id!r} is on record.")
+        label = self.logbook.label(id) if label is None and not waiting else label
+        told = None if label is None else CLASSES[label]
+        plain = rows.drop(columns=["embedding", "pixels", "probabilities"]).to_dict("records")
+        shown = [
+            {**row, "answer": CLASSES[row["answer"]], "label": told, "probabilities": _named(values)}
+            for row, values in zip(plain, rows["probabilities"], strict=True)
+        ]
+        return [{str(name): value for name, value in row.items()} for row in shown]
 
     def delete(self, id: str) -> int:
         """Remove a prediction with its label and picture, here and in the store; how many rows there were."""
@@ -77,6 +98,13 @@ class Journal:
                 self.spool.mark_shipped(labels)
         return shipped
 
+    def bring(self) -> int:
+        """`ship`, or nothing where a running service does so already."""
+        try:
+            return self.ship()
+        except Timeout:
+            return 0
+
     def prune(self) -> list[str]:
         """Remove what is older than it is kept; the names of the store's files that went."""
         if not self.keep_days:
@@ -96,13 +124,11 @@ class Journal:
         problem = ""
         while not self._stopped.wait(every):
             try:
-                self.ship()
+                self.bring()
                 if time.monotonic() - self._pruned > PRUNE_SECONDS:
                     self.prune()
                     self._pruned = time.monotonic()
                 problem = ""
-            except Timeout:
-                pass  # another worker ships
             except (FerlineError, sqlite3.Error, OSError) as error:
                 if str(error) != problem:
                     log.warning("the prediction log waits in %s: %s", self.spool.file, error)
@@ -119,3 +145,7 @@ class Journal:
             return
         made = made_at(oldest)
         tell(count, 0.0 if made is None else max(0.0, time.time() - made.timestamp()))
+
+
+def _named(probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+    return {name: round(float(p), 6) for name, p in zip(CLASSES, probabilities, strict=True)}

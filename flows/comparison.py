@@ -1,0 +1,34 @@
+"""What the prediction log says about versions, as tables."""
+
+from rich.console import Console
+from rich.table import Table
+
+from components.journal.compare import Comparison
+from flows.summary import percent
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Versions and pairs of them as tables."""
+    if not comparison.versions:
+        console.print("the prediction log holds nothing of these days: `make serve`, and ask it something")
+        return
+    table = Table("version", "as", "answers", "confidence", "uncertain", "median", "99 %", "labelled", "macro-F1")
+    for v in comparison.versions:
+        q = v.quality
+        quality = ("0", "") if q is None else (str(q.labelled), percent(q.macro_f1, q.macro_f1_interval))
+        table.add_row(
+            v.version, ", ".join(v.roles), str(v.predictions), f"{100 * v.confidence:.1f} %",
+            f"{100 * v.uncertain:.1f} %", f"{v.latency_ms:.1f} ms", f"{v.latency_ms_p99:.1f} ms", *quality,
+        )  # fmt: skip
+    console.print(table)
+    if not comparison.pairs:
+        return
+    table = Table("versions", "faces", "agree", "confidence", "labelled", "macro-F1, second less first, 95 %")
+    for p in comparison.pairs:
+        d = p.macro_f1_difference
+        table.add_row(
+            f"{p.one} and {p.other}", str(p.faces), percent(p.agreement, p.agreement_interval),
+            f"{100 * p.confidence_difference:+.1f} %", str(p.labelled),
+            "" if d is None else f"{100 * d.low:+.1f} to {100 * d.high:+.1f} %",
+        )  # fmt: skip
+    console.print(table)
