@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from components.labels import CLASSES
+from serving.access import Keys
 
 pytestmark = pytest.mark.browser
 PORTRAIT = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -36,6 +40,12 @@ def page(browser: Browser, served, request: pytest.FixtureRequest) -> Iterator[P
     assert [line for line in said if "415" not in line] == []  # Chromium tells of every refused request itself
 
 
+def serious(page: Page) -> list[str]:
+    """What axe-core finds that shuts somebody out."""
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['help']}" for v in found if v["impact"] in ("serious", "critical")]
+
+
 def test_a_picture_gives_bars_an_overlay_and_the_models_name(page: Page) -> None:
     page.set_input_files("#file", PORTRAIT)
     page.wait_for_selector("#result:not([hidden])")
@@ -46,6 +56,63 @@ def test_a_picture_gives_bars_an_overlay_and_the_models_name(page: Page) -> None
     page.locator("#strength").fill("0")
     assert page.evaluate("document.getElementById('heat').style.opacity") == "0"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_drawn_face_is_tried_with_a_click_and_its_answer_corrected(page: Page, served) -> None:
+    page.wait_for_selector("#samples:not([hidden])")
+    assert page.locator("#samples button").count() == len(CLASSES)
+    page.locator("#samples button").nth(3).click()
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.locator("#faces").is_hidden()
+    assert page.locator("#right option").all_inner_texts()[1:] == list(CLASSES)
+    page.select_option("#right", "fear")
+    page.click("#truth button")
+    page.wait_for_function("document.getElementById('told').textContent.includes('noted as fear')")
+    id = page.evaluate("shown.id")
+    assert served.journal.spool.label(id) == CLASSES.index("fear")
+    assert serious(page) == []
+
+
+def test_each_of_several_faces_has_its_box(page: Page, tmp_path: Path) -> None:
+    one = np.asarray(Image.open(PORTRAIT).convert("RGB"))
+    Image.fromarray(np.hstack([one, one[:, ::-1]])).save(tmp_path / "two.jpg")
+    page.set_input_files("#file", tmp_path / "two.jpg")
+    page.wait_for_selector("#faces:not([hidden])")
+    boxes = page.locator("#crowd button")
+    assert boxes.count() == 2
+    first = page.evaluate("shown.id")
+    boxes.nth(1).focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("shown.id") != first
+    assert [boxes.nth(k).get_attribute("aria-pressed") for k in range(2)] == ["false", "true"]
+    picture = page.locator("#crowd img").bounding_box()
+    assert picture is not None
+    for k in range(2):
+        box = boxes.nth(k).bounding_box()
+        assert box is not None
+        assert picture["x"] <= box["x"] < box["x"] + box["width"] <= picture["x"] + picture["width"] + 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert serious(page) == []
+
+
+def test_a_key_is_asked_for_where_one_is_needed(browser: Browser, tmp_path: Path, packages, open_shelf, start) -> None:
+    open_shelf(tmp_path / "home").promote(packages["first"])
+    token = Keys(tmp_path / "keys.json").add("anna", 1000)
+    with start(tmp_path, FERLINE_SERVE_KEYS=str(tmp_path / "keys.json")) as service:
+        page = browser.new_page()
+        page.goto(service.url)
+        page.wait_for_selector("#key:not([hidden])")
+        page.fill("#token", "wrong")
+        page.click("#key button")
+        page.wait_for_function("document.getElementById('said').textContent.includes('not known')")
+        page.fill("#token", token)
+        page.click("#key button")
+        page.wait_for_selector("#samples:not([hidden])")
+        assert page.locator("#key").is_hidden()
+        page.locator("#samples button").first.click()
+        page.wait_for_selector("#result:not([hidden])")
+        assert serious(page) == []
+        page.close()
 
 
 def test_what_is_no_picture_is_told_in_words(page: Page, tmp_path: Path) -> None:
