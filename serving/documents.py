@@ -73,12 +73,14 @@ def describe_error(error: Exception) -> Document:
 
 def error_response(error: Exception) -> JSONResponse:
     """An error that explains itself, as JSON with its status."""
+    headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
-        status, document = error.status_code, describe_error(RequestError(error.status_code, error.detail))
-    else:
-        status, document = getattr(error, "http_status", 500), describe_error(error)
+        headers.update(error.headers or {})
+        error = RequestError(error.status_code, error.detail)
+    status, document = getattr(error, "http_status", 500), describe_error(error)
     metrics.REFUSED.labels(str(status), document["error"]["kind"]).inc()
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     again = getattr(error, "retry_after", None) or (RETRY_SECONDS if status == 503 else None)
     if again:
         headers["Retry-After"] = str(again)

@@ -231,7 +231,8 @@ def _taking_pictures(
     ]
     file = {"type": "string", "format": "binary"}
     files = file if field == "image" else {"type": "array", "items": file, "minItems": 1}
-    form = {"type": "object", "properties": {field: files, **properties}, "required": [field]}
+    form = {"type": "object", "properties": {field: files, **properties}, "required": [field],
+            "additionalProperties": False}  # fmt: skip
     found["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": form}}}
     if field == "image":
         found["requestBody"]["content"].update({kind: {"schema": file} for kind in ("image/jpeg", "image/png")})

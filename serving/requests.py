@@ -62,13 +62,13 @@ async def one_picture(request: Request) -> tuple[bytes, Options]:
             raise RequestError(
                 415, f"content-type {kind} is not read: send multipart/form-data with a field `image`, or image/*."
             )
-        return await request.body(), _options(dict(request.query_params))
+        return await request.body(), _options(request, {})
     files, fields = await _form(request)
     if [name for name, _ in files] != ["image"]:
         raise RequestError(
             422, f"the form holds files in {[name for name, _ in files] or 'no field'}; one file `image` is asked for."
         )
-    return files[0][1], _options({**request.query_params, **fields})
+    return files[0][1], _options(request, fields)
 
 
 async def many_pictures(request: Request, most: int) -> tuple[list[bytes], Options]:
@@ -81,7 +81,7 @@ async def many_pictures(request: Request, most: int) -> tuple[list[bytes], Optio
         raise RequestError(422, "the form holds no file in a field `images`.")
     if len(pictures) > most:
         raise RequestError(413, f"{len(pictures)} pictures came; at most {most} are answered in one request.")
-    return pictures, _options({**request.query_params, **fields})
+    return pictures, _options(request, fields)
 
 
 def _is_form(request: Request) -> bool:
@@ -101,9 +101,11 @@ def _plain(value: str) -> str:
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
-def _options(raw: dict[str, str]) -> Options:
+def _options(request: Request, fields: dict[str, str]) -> Options:
+    query = dict(request.query_params)
     try:
-        return Options.model_validate(raw)
+        Options.model_validate(query)  # a mistake in it is told even where a field stands over it
+        return Options.model_validate({**query, **fields})
     except ValidationError as error:
         raise RequestError(422, _first(error, Options)) from error
 
