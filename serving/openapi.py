@@ -4,12 +4,12 @@ Requests are read and answers are written by `requests.py` and `documents.py`; t
 """
 
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
+from components import __version__
 from components.labels import CLASSES
 from serving.requests import Feedback, Options
 
@@ -194,7 +194,7 @@ def document() -> Schema:
     keys = {"key": {"type": "http", "scheme": "bearer"}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "ferline", "version": version("ferline"), "description": "What a face shows."},
+        "info": {"title": "ferline", "version": __version__, "description": "What a face shows."},
         "security": [{}, {"key": []}],
         "paths": paths,
         "components": {"schemas": schemas["$defs"], "securitySchemes": keys},

@@ -100,8 +100,8 @@ def served(packages: dict[str, ModelPackage], tmp_path_factory: pytest.TempPathF
 class Started:
     """Context: a server in a process of its own, ready to answer."""
 
-    def __init__(self, root: Path, **environment: str) -> None:
-        self.root, self.environment = root, environment
+    def __init__(self, root: Path, service: str = "serving.service:FaceService", **environment: str) -> None:
+        self.root, self.service, self.environment = root, service, environment
 
     def __enter__(self) -> Service:
         with socket.socket() as probe:
@@ -119,7 +119,7 @@ class Started:
             "PYTHONPATH": f"{blocked}:{REPOSITORY}", **self.environment,
         }  # fmt: skip
         log = self.root / "serve.log"
-        command = [str(Path(sys.executable).parent / "bentoml"), "serve", "serving.service:FaceService"]
+        command = [str(Path(sys.executable).parent / "bentoml"), "serve", self.service]
         self.process = subprocess.Popen(
             [*command, "--port", str(port)], env=environment, cwd=REPOSITORY, stdout=log.open("w"),
             stderr=subprocess.STDOUT,
