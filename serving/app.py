@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -25,6 +25,7 @@ from serving.batcher import Batcher
 from serving.documents import (
     RETRY_SECONDS,
     Document,
+    Reply,
     describe_error,
     error_response,
     explained,
@@ -104,17 +105,17 @@ class Desk:
 
     async def schema(self, request: Request) -> Response:
         """The OpenAPI document."""
-        return JSONResponse(openapi_document())
+        return Reply(openapi_document())
 
     async def samples(self, request: Request) -> Response:
         """Drawn faces for somebody without a picture."""
-        return JSONResponse(await run_in_threadpool(sample_faces))
+        return Reply(await run_in_threadpool(sample_faces))
 
     async def predict(self, request: Request) -> Response:
         """One picture -> one answer, or a list of them with face=all."""
         started = time.perf_counter()
         data, options = await one_picture(request)
-        return JSONResponse(await self.answer(data, Asked(started, options, self.choose(_client(request)))))
+        return Reply(await self.answer(data, Asked(started, options, self.choose(_client(request)))))
 
     async def answer(self, data: bytes, asked: Asked) -> Document:
         """The document of /predict."""
@@ -132,7 +133,7 @@ class Desk:
         cut = await run_in_threadpool(lambda: [_face_or_error(data, asked) for data in pictures])
         answered = iter(await self._ask([face for face in cut if isinstance(face, Face)], asked))
         documents = [prediction(next(answered)) if isinstance(f, Face) else describe_error(f) for f in cut]
-        return JSONResponse({"answers": documents})
+        return Reply({"answers": documents})
 
     async def explain(self, request: Request) -> Response:
         """An answer with its rollout map, as numbers and as a PNG over the face; the PNG alone if that is accepted."""
@@ -142,7 +143,7 @@ class Desk:
         documents, pngs = await self.explanation(data, asked)
         if request.headers.get("accept", "").startswith("image/png"):
             return Response(pngs[0], media_type="image/png")
-        return JSONResponse({"answers": documents} if options.face == "all" else documents[0])
+        return Reply({"answers": documents} if options.face == "all" else documents[0])
 
     async def explanation(self, data: bytes, asked: Asked) -> tuple[list[Document], list[bytes]]:
         """The documents of /explain and their PNGs, one for each face that was answered."""
@@ -169,13 +170,13 @@ class Desk:
             )  # fmt: skip
         outcome = "first" if before is None else "repeated" if before == told.label else "replaced"
         metrics.FEEDBACK.labels(outcome).inc()
-        return JSONResponse({"id": told.id, "class": told.label, "outcome": outcome, "before": before})
+        return Reply({"id": told.id, "class": told.label, "outcome": outcome, "before": before})
 
     async def delete(self, request: Request) -> Response:
         """Remove a prediction, its label and its picture for good."""
         id = request.path_params["id"]
         rows = await run_in_threadpool(self.recorder.journal.delete, id)
-        return JSONResponse({"id": id, "deleted": rows})
+        return Reply({"id": id, "deleted": rows})
 
     async def hook(self, request: Request) -> Response:
         """MLflow says that something moved: every worker looks at once."""
@@ -183,18 +184,18 @@ class Desk:
             raise RequestError(404, "no webhook is set up: FERLINE_SERVE_WEBHOOK_SECRET is empty.")
         check_signature(self.webhook_secret, request.headers, await request.body())
         await run_in_threadpool(self.roles.champion.wake)
-        return JSONResponse({"looking": True}, 202)
+        return Reply({"looking": True}, 202)
 
     async def describe(self, request: Request) -> Response:
         """The served version with all that is known of it."""
-        return JSONResponse(tell(self._model()))
+        return Reply(tell(self._model()))
 
     async def ready(self, request: Request) -> Response:
         """200 while a model answers, with what the last look at the registry met."""
         champion = self.roles.champion
         model, problem = champion.current, champion.problem
         known = {"model": None if model is None else model.version.version, "problem": problem or None}
-        return JSONResponse({"ready": model is not None, **known}, 200 if model else 503)
+        return Reply({"ready": model is not None, **known}, 200 if model else 503)
 
     def choose(self, client: str) -> Chosen:
         """The model for a client; raises RequestError 503 where there is none."""
@@ -282,4 +283,4 @@ async def _unexplained(request: Request, error: Exception) -> Response:
     """A fault of ours: its trace goes to the log, never to the client."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     metrics.REFUSED.labels("500", type(error).__name__).inc()
-    return JSONResponse({"error": {"kind": "InternalError", "message": "the service failed; its log says why."}}, 500)
+    return Reply({"error": {"kind": "InternalError", "message": "the service failed; its log says why."}}, 500)

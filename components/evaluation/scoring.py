@@ -49,6 +49,8 @@ def open_model(path: Path, threads: int | None = None) -> onnxruntime.InferenceS
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or 0
+    # Threads that spin while they wait take the cores that decoding and answering need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises several unrelated types
