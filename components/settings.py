@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     serve_poll_seconds: float = Field(10.0, gt=0, description="Time between two looks at the served alias, seconds.")
     serve_body_mb: float = Field(10.0, gt=0, description="Largest request body that is read, MB.")
     serve_batch: int = Field(64, ge=1, description="Most pictures in one request to /predict_batch.")
+    serve_workers: int = Field(1, ge=1, description="Processes that answer, each with the model; one uses all cores.")
     serve_timeout_seconds: float = Field(30.0, gt=0, description="Longest time for one request, seconds.")
     serve_canary: float = Field(
         0.0, ge=0, le=1, description="Share of the clients, 0 to 1, whose requests `challenger` answers."

@@ -23,7 +23,6 @@ EXIT_CODES: tuple[tuple[type[errors.FerlineError], int, str], ...] = (
     (errors.RegistryError, 7, "the registry refuses, or a model fails its own check"),
     (errors.TrainingError, 8, "training ended without a usable model"),
     (errors.DataError, 2, "bad input: source, dataset, recipe or option"),
-    (errors.RequestError, 2, "bad input: source, dataset, recipe or option"),
     (errors.RecipeError, 2, "bad input: source, dataset, recipe or option"),
     (errors.FerlineError, 1, "any other error ferline explains"),
 )

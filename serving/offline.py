@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.errors import BadPicture, DataError, FerlineError, RequestError
+from components.errors import BadPicture, DataError, FerlineError
 from components.ingest.archives import is_archive, unpack
 from components.ingest.table import read_columns
 from components.predictions import SCHEMA, prediction_table
@@ -57,14 +57,14 @@ def score(source: Path, out: Path, model: ServedModel, options: Options, explain
     """Answer every picture of a source; one row each in `out`, in the source's order.
 
     Columns: `source`; `error`, null where the picture was answered; those of components.predictions.SCHEMA; with
-    `explain` also `rollout`, float32 [H * W], 0 to 1. Raises DataError, RequestError for a model without attention.
+    `explain` also `rollout`, float32 [H * W], 0 to 1. Raises DataError, also for a model without attention.
     """
     if out.exists():
         raise DataError(f"{out} is there already; name another file, or remove it.")
     if options.face == "all":
-        raise RequestError(422, "face=all has no place here: every picture has one row.")
+        raise DataError("face=all has no place here: every picture has one row.")
     if explain and not model.has_rollout:
-        raise RequestError(409, f"version {model.version.version} has no attention: leave --explain out.")
+        raise DataError(f"version {model.version.version} has no attention: leave --explain out.")
     parts = out.with_name(f".{out.name}.parts")
     with_pictures = _open(source, parts / "unpacked")
     names = [name for name, _ in with_pictures]

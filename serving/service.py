@@ -50,7 +50,12 @@ class Front:
         await self._door(scope, receive, send)
 
 
-@bentoml.service(name="ferline", http={"host": "127.0.0.1", "port": 3000}, traffic={"timeout": 60})
+@bentoml.service(
+    name="ferline",
+    workers=load_settings().serve_workers,
+    http={"host": "127.0.0.1", "port": 3000},
+    traffic={"timeout": 60},
+)
 class FaceService:
     """Serves whatever the registry's alias points at; follows it when it moves."""
 

@@ -162,6 +162,29 @@ def test_models_are_exchanged_under_load_without_a_failed_request(
     assert len(statuses) > 20
 
 
+def test_every_worker_follows_and_their_figures_are_summed(
+    tmp_path: Path, packages, tiny_dataset, open_shelf, start, png
+) -> None:
+    shelf, body = open_shelf(tmp_path / "home"), png(tiny_dataset.images[-1])
+    shelf.promote(packages["first"])
+    with start(tmp_path, FERLINE_SERVE_WORKERS="2") as service:
+        assert set(versions_of(service, body)) == {"1"}
+        shelf.promote(packages["second"])
+        until = time.monotonic() + 60
+        while set(versions_of(service, body)) != {"2"} and time.monotonic() < until:
+            time.sleep(0.2)
+        assert set(versions_of(service, body)) == {"2"}
+        lines = service.get("/metrics").text.splitlines()
+        assert "ferline_swaps_total 2.0" in lines  # one in each worker
+        counted = sum(float(line.split()[-1]) for line in lines if line.startswith("ferline_predictions_total"))
+        assert counted >= 60
+
+
+def versions_of(service, body: bytes) -> list[str]:
+    """Versions that answer thirty requests, each over a connection of its own."""
+    return [service.post("/predict", content=body).json()["model"]["version"] for _ in range(30)]
+
+
 def test_without_any_champion_the_service_says_what_to_do(tmp_path: Path, start) -> None:
     (tmp_path / "home").mkdir()
     with start(tmp_path) as service:

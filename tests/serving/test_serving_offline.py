@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from components.dataset import Dataset
-from components.errors import DataError, RequestError
+from components.errors import DataError
 from components.labels import CLASSES
 from serving import offline
 from serving.model import ServedModel, load_model
@@ -122,10 +122,10 @@ def test_what_cannot_be_scored_is_told(shelf, model: ServedModel, tmp_path: Path
     for source, words in (("nowhere", "is not there"), ("empty", "no picture"), ("table.csv", "a, b")):
         with pytest.raises(DataError, match=words):
             offline.score(tmp_path / source, tmp_path / "out.parquet", model, Options(), False, quiet)
-    with pytest.raises(RequestError, match="face=all"):
+    with pytest.raises(DataError, match="face=all"):
         offline.score(tmp_path, tmp_path / "out.parquet", model, Options(face="all"), False, quiet)
     cnn = load(shelf, "1", tmp_path / "cnn")
-    with pytest.raises(RequestError, match="no attention"):
+    with pytest.raises(DataError, match="no attention"):
         offline.score(tmp_path, tmp_path / "out.parquet", cnn, Options(), True, quiet)
 
 
