@@ -214,6 +214,8 @@ class Recipe:
     """`partial`: blocks below the head that are trained with it, the final norm included."""
     test_flips: bool = False
     """Answers are the mean over a face and its mirror image, also in the exported model; twice the cost."""
+    int8: bool = False
+    """The exported model counts in 8 bits, its ranges calibrated on validation images; it is what the gate judges."""
     epochs: int = 15
     """At most so many (paper 3.2: 15)."""
     batch_size: int = 32

@@ -28,6 +28,7 @@ from components.evaluation.calibration import fit_temperature
 from components.models.base import FaceModel
 from components.models.build import build_model
 from components.models.export import export_onnx
+from components.models.quantise import quantise
 from components.training import read_summary
 from components.training.device import Device, choose_device
 from components.training.energy import open_meter
@@ -39,6 +40,8 @@ from components.training.runs import RECIPE, SUMMARY, WEIGHTS, load_run
 
 SAMPLE, METRICS, ONNX = "sample.npz", "metrics.jsonl", "model.onnx"
 ENVIRONMENT, CHECKPOINTS = "environment.json", "checkpoints"
+CALIBRATION = 256
+"""Validation images that an 8-bit graph is calibrated on."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,9 @@ def _finish(
     temperature = fit_temperature(logits, labels)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, job.out / WEIGHTS)
     export_onnx(model, temperature, dataset.info.height, dataset.info.width, job.out / ONNX, flips)
+    if job.recipe.int8:
+        shown = np.random.default_rng(job.recipe.seed).permutation(sample.validation)[:CALIBRATION]
+        quantise(job.out / ONNX, np.array(dataset.images[np.sort(shown)]))
     epochs = [json.loads(line) for line in (job.out / METRICS).read_text().splitlines()]
     best = max(epochs, key=lambda line: line["validation_macro_f1"])
     energy = [line["energy_wh"] for line in epochs if "energy_wh" in line]

@@ -110,6 +110,28 @@ def test_the_exported_graph_answers_a_face_and_its_mirror_image_alike(tiny_datas
     assert np.abs(heat - other).max() > 1e-3
 
 
+@pytest.mark.parametrize("preset", ["quick", "compact", "quick-resnet18", "quick-vgg16"])
+def test_an_8_bit_graph_answers_nearly_as_its_network_and_each_face_by_itself(
+    preset: str, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    recipe = override(tiny(load_preset(preset)), ["epochs=1"])
+    faces = np.array(tiny_dataset.images[::7])
+    answers, sizes = [], []
+    for name, chosen in (("full", recipe), ("small", override(recipe, ["int8=true"]))):
+        train(Job(preset, chosen, tiny_dataset.root, tmp_path / name), **SILENT)
+        model = tmp_path / name / "model.onnx"
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        answers.append(session.run(None, {"images": faces}))
+        sizes.append(model.stat().st_size)
+        alone = np.concatenate([session.run(["probabilities"], {"images": faces[k : k + 1]})[0] for k in range(9)])
+        assert np.abs(alone - answers[-1][0][:9]).max() < 1e-5
+    full, small = answers
+    assert 0 < np.abs(full[0] - small[0]).max() < 0.1
+    assert len(full) == len(small)
+    assert sizes[1] < sizes[0]
+    assert not list((tmp_path / "small").glob("tmp*"))
+
+
 @pytest.mark.parametrize("preset", ["quick", "quick-resnet18", "quick-vgg16"])
 @pytest.mark.parametrize("regime", ["head", "partial"])
 def test_frozen_parts_end_as_they_began(preset: str, regime: str, tiny_dataset: Dataset, tmp_path: Path) -> None:
