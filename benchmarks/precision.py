@@ -1,7 +1,7 @@
 """Weights in fewer bits: `python -m benchmarks.precision DATASET [--model model.onnx] [--images 3589] [--save]`.
 
-The champion of FERLINE_HOME (or any exported model) as it is, with linear layers in int8 by ranges of the moment, with all
-layers in int8 (`int8=true`, calibrated on 256 Training images), and with weights and sums in fp16. Each answers
+The champion of FERLINE_HOME (or any exported model) as it is, with linear layers in int8 by ranges of the moment, with
+all layers in int8 (`int8=true`, calibrated on 256 Training images), and with weights and sums in fp16. Each answers
 PublicTest: accuracy and macro-F1 with intervals, how often it says the same as fp32, milliseconds of processor time an
 image alone and in batches of 64, on one thread; then fp32 on every number of threads.
 """

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -57,7 +58,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: when it came, what it carries, and which model answers it."""
+    """One request: when its body was there, what it carries, and which model answers it."""
 
     started: float
     """time.perf_counter()."""
@@ -113,8 +114,8 @@ class Desk:
 
     async def predict(self, request: Request) -> Response:
         """One picture -> one answer, or a list of them with face=all."""
-        started = time.perf_counter()
         data, options = await one_picture(request)
+        started = time.perf_counter()  # a slow upload is not the model's latency
         return Reply(await self.answer(data, Asked(started, options, self.choose(_client(request)))))
 
     async def answer(self, data: bytes, asked: Asked) -> Document:
@@ -125,8 +126,8 @@ class Desk:
 
     async def predict_batch(self, request: Request) -> Response:
         """Many pictures -> answers in their order; a bad one has its error in its place."""
-        started = time.perf_counter()
         pictures, options = await many_pictures(request, self.limits.pictures)
+        started = time.perf_counter()
         if options.face == "all":
             raise RequestError(422, "face=all is for single pictures: in a batch every picture has one answer.")
         asked = Asked(started, options, self.choose(_client(request)))
@@ -137,8 +138,8 @@ class Desk:
 
     async def explain(self, request: Request) -> Response:
         """An answer with its rollout map, as numbers and as a PNG over the face; the PNG alone if that is accepted."""
-        started = time.perf_counter()
         data, options = await one_picture(request)
+        started = time.perf_counter()  # a slow upload is not the model's latency
         asked = Asked(started, options, self.choose(_client(request)))
         documents, pngs = await self.explanation(data, asked)
         if request.headers.get("accept", "").startswith("image/png"):
@@ -188,7 +189,7 @@ class Desk:
 
     async def describe(self, request: Request) -> Response:
         """The served version with all that is known of it."""
-        return Reply(tell(self._model()))
+        return Reply(tell(self._champion()))
 
     async def ready(self, request: Request) -> Response:
         """200 while a model answers, with what the last look at the registry met."""
@@ -199,13 +200,12 @@ class Desk:
 
     def choose(self, client: str) -> Chosen:
         """The model for a client; raises RequestError 503 where there is none."""
-        try:
+        with _explaining_none():
             return self.roles.choose(client)
-        except ModelNotFound as error:
-            raise RequestError(503, f"{error} `make run` trains and promotes one.") from error
 
-    def _model(self) -> ServedModel:
-        return self.choose("").model
+    def _champion(self) -> ServedModel:
+        with _explaining_none():
+            return self.roles.champion.model()
 
     async def _ask(self, faces: list[Face], asked: Asked) -> list[Answered]:
         """Answers to faces, logged."""
@@ -251,6 +251,15 @@ def allow_origins(app: ASGIApp, origins: str) -> ASGIApp:
     if not named:
         return app
     return CORSMiddleware(app, named, allow_methods=["*"], allow_headers=["*"])
+
+
+@contextmanager
+def _explaining_none() -> Iterator[None]:
+    """No model at all is a state of the service, not of what was asked."""
+    try:
+        yield
+    except ModelNotFound as error:
+        raise RequestError(503, f"{error} `make run` trains and promotes one.") from error
 
 
 def _page() -> str:
