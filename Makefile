@@ -50,11 +50,12 @@ lock: ## Resolve the newest allowed set in a fresh environment and write require
 	build/lock/bin/python -m pip install --quiet '.[dev,serving,drift]'
 	build/lock/bin/python -m pip freeze --exclude ferline > requirements.lock
 
-benchmark: $(STAMP) ## What the performance claims rest on; needs FER-2013 for the ingest part
+benchmark: $(STAMP) ## What the performance claims rest on; needs FER-2013 for ingest, a champion and hey for serving
 	$(BIN)/python -m benchmarks.synthetic
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.rollout
+	$(BIN)/python -m benchmarks.serving
 
 clean: ## Remove .venv and all local state: a full reset
 	rm -rf $(VENV) .ferline build

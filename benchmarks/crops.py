@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.ingest import machine
+from benchmarks.record import machine
 from serving.faces import SEARCH_SIDE, find_faces
 
 SIDE, PAD, IMAGES = 192, 96, 1000

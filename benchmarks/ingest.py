@@ -10,19 +10,18 @@ import argparse
 import csv
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
+
+from benchmarks.record import machine, save
 
 TARGET, MEMORY_TARGET_MB = 1.5, 2000
 ROUNDS = 3
-RESULTS = Path(__file__).parent / "results" / "ingest.csv"
 DUPLICATE_SEARCH = ("perceptual hashes", "near-duplicates")
 
 Figures = dict[str, float]
@@ -87,7 +86,7 @@ def main() -> None:
     """Print peer, ours, naive, ratios, memory and machine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("csv", type=Path, nargs="?", help="fer2013.csv")
-    parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="append to results/ingest.csv")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:
@@ -102,7 +101,7 @@ def main() -> None:
         best = {way: min((each[way] for each in rounds), key=lambda figures: figures["seconds"]) for way in WAYS}
         show(best, path)
     if options.save:
-        save(best)
+        save("ingest", ["way", "seconds", "ratio", "search_seconds", "peak_memory_mb"], rows(best))
 
 
 def write_csv(folder: Path) -> Path:
@@ -123,12 +122,6 @@ def write_csv(folder: Path) -> Path:
     return path
 
 
-def machine() -> str:
-    """Processor architecture, cores, and how busy they are."""
-    load = f"load {os.getloadavg()[0]:.1f}"
-    return f"{platform.machine()}, {os.cpu_count()} cores, {load}, Python {platform.python_version()}"
-
-
 def show(best: dict[str, Figures], path: Path) -> None:
     """The result as lines."""
     bulk, split, own = best["peer"], best["naive"], best["ours"]
@@ -145,19 +138,14 @@ def _line(figures: Figures) -> str:
     return f"{figures['seconds']:.2f} s, {figures['peak_memory_mb']:,.0f} MB"
 
 
-def save(best: dict[str, Figures]) -> None:
-    """One more line a way in the results."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    fresh = not RESULTS.exists()
-    with RESULTS.open("a", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        if fresh:
-            writer.writerow(["date", "way", "seconds", "ratio", "search_seconds", "peak_memory_mb", "machine"])
-        for way, figures in best.items():
-            ratio = figures["seconds"] / best["peer"]["seconds"]
-            search = f"{figures['search_seconds']:.2f}" if "search_seconds" in figures else ""
-            row = [f"{figures['seconds']:.2f}", f"{ratio:.2f}", search, f"{figures['peak_memory_mb']:.0f}", machine()]
-            writer.writerow([date.today().isoformat(), way, *row])
+def rows(best: dict[str, Figures]) -> list[list[str]]:
+    """A line a way for the results."""
+    found = []
+    for way, figures in best.items():
+        ratio = figures["seconds"] / best["peer"]["seconds"]
+        search = f"{figures['search_seconds']:.2f}" if "search_seconds" in figures else ""
+        found.append([way, f"{figures['seconds']:.2f}", f"{ratio:.2f}", search, f"{figures['peak_memory_mb']:.0f}"])
+    return found
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ image alone and in batches of 64, on one thread; then fp32 on every number of th
 """
 
 import argparse
-import csv
 import os
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from benchmarks.ingest import machine
+from benchmarks.record import machine, save
 from components.dataset import Dataset, open_dataset
 from components.evaluation.bootstrap import intervals
 from components.labels import PUBLIC_TEST, TRAINING
@@ -32,7 +30,6 @@ from components.registry import Registry
 from components.settings import load_settings
 
 LINEAR, CALIBRATION = ["MatMul", "Gemm"], 256
-RESULTS = Path(__file__).parent / "results" / "precision.csv"
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path, help="folder of a dataset version")
     parser.add_argument("--model", type=Path, help="an exported model; the champion by default")
     parser.add_argument("--images", type=int, default=10**9, help="of PublicTest, drawn at random")
-    parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="append to results/precision.csv")
     options = parser.parse_args()
     dataset = open_dataset(options.dataset)
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +66,8 @@ def main() -> None:
         print(f"fp32 on {n} thread(s): {milliseconds:.2f} ms an image of time in batches of 64")
     print(f"n = {len(labels)}; machine: {machine()}")
     if options.save:
-        save(lines, len(labels))
+        head = ["form", "size", "alone", "batched", "speed", "accuracy", "macro_f1", "agreement", "n"]
+        save("precision", head, [[*each, len(labels)] for each in lines])
 
 
 def champion(folder: Path) -> Path:
@@ -141,19 +139,6 @@ def line(form: Measured, fp32: Measured, labels: np.ndarray) -> list[str]:
         f"macro-F1 ({100 * macro_f1.low:.1f} to {100 * macro_f1.high:.1f})",
         f"agrees {100 * (form.answers == fp32.answers).mean():.1f} %",
     ]  # fmt: skip
-
-
-def save(lines: list[list[str]], images: int) -> None:
-    """One more line a form in the results."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    fresh = not RESULTS.exists()
-    with RESULTS.open("a", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        if fresh:
-            head = ["form", "size", "alone", "batched", "speed", "accuracy", "macro_f1", "agreement"]
-            writer.writerow(["date", *head, "n", "machine"])
-        for text in lines:
-            writer.writerow([date.today().isoformat(), *text, images, machine()])
 
 
 if __name__ == "__main__":

@@ -6,12 +6,10 @@ median counts. Wanted: at most 1.05 times the time without a map in ONNX Runtime
 """
 
 import argparse
-import csv
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from benchmarks.ingest import machine
+from benchmarks.record import machine, save
 from components.models.base import Attending, FaceModel
 from components.models.build import build_model
 from components.models.export import export_onnx
@@ -28,7 +26,6 @@ from components.models.rollout import rollout_map
 from components.training.recipes import load_preset
 
 ROUNDS, BATCHES = 15, (1, 64)
-RESULTS = Path(__file__).parent / "results" / "rollout.csv"
 NETWORKS = {
     "compact": load_preset("compact").model,
     "vit, 64 tokens": load_preset("vit-warmup-48").model,
@@ -102,7 +99,7 @@ def medians(ways: dict[str, Way]) -> dict[str, float]:
 def main() -> None:
     """Print and, on demand, save a line a network, engine and batch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="append to results/rollout.csv")
     options = parser.parse_args()
     print(f"{'network':16} {'engine':8} {'batch':>5} {'without':>10} {'with':>10} {'ratio':>6} {'full product':>13}")
     rows = []
@@ -121,22 +118,18 @@ def main() -> None:
         print(f"{name:16} {engine:8} {size:5} {ms['without']:7.2f} ms {ms['with']:7.2f} ms {ratio:6.2f} {full}")
     print(f"wanted: ratio at most 1.05 in onnx, 1.15 in torch; machine: {machine()}")
     if options.save:
-        save(rows)
+        head = ["network", "engine", "batch", "without_ms", "with_ms", "ratio", "full_product_ratio"]
+        save("rollout", head, lines(rows))
 
 
-def save(rows: Sequence[tuple[str, str, int, dict[str, float]]]) -> None:
-    """One more line a network, engine and batch in the results."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    fresh = not RESULTS.exists()
-    with RESULTS.open("a", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        if fresh:
-            head = ["network", "engine", "batch", "without_ms", "with_ms", "ratio", "full_product_ratio", "machine"]
-            writer.writerow(["date", *head])
-        for name, engine, size, ms in rows:
-            full = f"{ms['full product'] / ms['without']:.2f}" if "full product" in ms else ""
-            times = [f"{ms['without']:.2f}", f"{ms['with']:.2f}", f"{ms['with'] / ms['without']:.3f}"]
-            writer.writerow([date.today().isoformat(), name, engine, size, *times, full, machine()])
+def lines(rows: Sequence[tuple[str, str, int, dict[str, float]]]) -> list[list[object]]:
+    """A line a network, engine and batch for the results."""
+    found: list[list[object]] = []
+    for name, engine, size, ms in rows:
+        full = f"{ms['full product'] / ms['without']:.2f}" if "full product" in ms else ""
+        times = [f"{ms['without']:.2f}", f"{ms['with']:.2f}", f"{ms['with'] / ms['without']:.3f}"]
+        found.append([name, engine, size, *times, full])
+    return found
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ through /predict_batch of 64 JPEGs; nothing but 200; memory that stays.
 
 import argparse
 import contextlib
-import csv
 import io
 import json
 import os
@@ -25,14 +24,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import psutil
 from PIL import Image
 
-from benchmarks.ingest import machine
+from benchmarks.record import machine, save
 from components.ingest.synthetic import SyntheticOptions, generate
 from components.registry import Registry
 from components.settings import Settings, load_settings
@@ -40,7 +38,6 @@ from serving.model import load_model
 
 ROUNDS, BATCH, CLIENTS = 2, 64, (1, 8, 32, 64)
 LONG_RUN = 20_000
-RESULTS = Path(__file__).parent / "results" / "serving.csv"
 BIN = Path(sys.executable).parent
 BOUNDARY = "ferline-benchmark"
 
@@ -76,7 +73,7 @@ class Server:
 def main() -> None:
     """Print and, on demand, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="append to results/serving.csv")
     parser.add_argument("--seconds", type=int, default=10, help="of load in every round")
     options = parser.parse_args()
     if not shutil.which("hey"):
@@ -87,7 +84,7 @@ def main() -> None:
         print(f"{row[0]:86} {row[1]:>12} {row[2]:>12} {row[3]:>8}")
     print(f"machine: {machine()}")
     if options.save:
-        save(rows)
+        save("serving", ["what", "ours", "other", "ratio"], rows)
 
 
 def measure(scratch: Path, seconds: int) -> list[tuple[str, str, str, str]]:
@@ -272,18 +269,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def save(rows: list[tuple[str, str, str, str]]) -> None:
-    """One more line a row in the results."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    fresh = not RESULTS.exists()
-    with RESULTS.open("a", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        if fresh:
-            writer.writerow(["date", "what", "ours", "other", "ratio", "machine"])
-        for row in rows:
-            writer.writerow([date.today().isoformat(), *row, machine()])
 
 
 if __name__ == "__main__":

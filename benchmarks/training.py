@@ -8,14 +8,12 @@ limit: the rate of a large float32 matrix product, measured in the same run, bes
 """
 
 import argparse
-import csv
 import dataclasses
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from benchmarks.ingest import machine
+from benchmarks.record import machine, save
 from components.dataset import Dataset, open_dataset
 from components.labels import TRAINING
 from components.models.build import build_model
@@ -38,7 +36,6 @@ from components.training.train import Job, train
 
 PRESETS = ("compact", "quick", "vit-warmup-48", "resnet18-48", "vgg16-48")
 STEPS, ROUNDS = 12, 3
-RESULTS = Path(__file__).parent / "results" / "training.csv"
 Images = npt.NDArray[np.uint8]
 
 
@@ -188,7 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", action="append", help="preset to measure; repeats (default: all at 48 pixels)")
     parser.add_argument("--images", type=int, default=2500, help="synthetic faces to train on")
-    parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="append to results/training.csv")
     options = parser.parse_args()
     from components.ingest import IngestOptions, ingest
 
@@ -207,7 +204,7 @@ def main() -> None:
     print(f"limit: {first.limit:.0f} GFLOP/s of a matrix product; wanted: ours 0.95 of bare, 1.5 of the peer")
     print(f"machine: {machine()}, {torch.get_num_threads()} threads, {device()}")
     if options.save:
-        save(rows)
+        save("training", [*(f.name for f in dataclasses.fields(Row)), "ours_to_bare", "device"], lines(rows))
 
 
 def _line(row: Row) -> str:
@@ -218,17 +215,13 @@ def _line(row: Row) -> str:
     )
 
 
-def save(rows: Sequence[Row]) -> None:
-    """One more line a preset in the results."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    fresh = not RESULTS.exists()
-    with RESULTS.open("a", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        if fresh:
-            writer.writerow(["date", *(f.name for f in dataclasses.fields(Row)), "ours_to_bare", "device", "machine"])
-        for row in rows:
-            values = [f"{v:.3f}" if isinstance(v, float) else v for v in dataclasses.astuple(row)]
-            writer.writerow([date.today().isoformat(), *values, f"{row.ours / row.bare:.3f}", device(), machine()])
+def lines(rows: Sequence[Row]) -> list[list[object]]:
+    """A line a preset for the results."""
+    found: list[list[object]] = []
+    for row in rows:
+        values = [f"{v:.3f}" if isinstance(v, float) else v for v in dataclasses.astuple(row)]
+        found.append([*values, f"{row.ours / row.bare:.3f}", device()])
+    return found
 
 
 if __name__ == "__main__":
