@@ -76,12 +76,13 @@ async def many_pictures(request: Request, most: int) -> tuple[list[bytes], Optio
     if not _is_form(request):
         raise RequestError(415, "send multipart/form-data with a field `images` for every picture.")
     files, fields = await _form(request)
+    options = _options(request, fields)
     pictures = [data for name, data in files if name in ("images", "image")]
     if not pictures:
         raise RequestError(422, "the form holds no file in a field `images`.")
     if len(pictures) > most:
         raise RequestError(413, f"{len(pictures)} pictures came; at most {most} are answered in one request.")
-    return pictures, _options(request, fields)
+    return pictures, options
 
 
 def _is_form(request: Request) -> bool:
