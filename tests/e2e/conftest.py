@@ -70,7 +70,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, lenient_policy: Path, outside
     finally:
         for process in filter(None, (worker, server)):
             process.terminate()
-            process.wait(30)
+            process.wait(120)  # a busy machine ends a worker slowly
 
 
 def _start(site: Site, command: list[str], name: str) -> "subprocess.Popen[bytes]":
