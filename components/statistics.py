@@ -1,5 +1,7 @@
 """Brightness, contrast and sharpness of each image, in chunks."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,11 +15,16 @@ def image_statistics(images: npt.NDArray[np.uint8]) -> tuple[Floats, Floats, Flo
 
     Mean and standard deviation of the pixels, 0-255; variance of the 4-neighbour Laplacian of the inner pixels.
     """
-    parts = [_chunk(images[start : start + CHUNK].astype(np.float32)) for start in range(0, len(images), CHUNK)]
+    if len(images) <= CHUNK:
+        return _chunk(images)
+    chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    with ThreadPoolExecutor() as pool:
+        parts = list(pool.map(_chunk, chunks))
     brightness, contrast, sharpness = (np.concatenate(column) for column in zip(*parts, strict=True))
     return brightness, contrast, sharpness
 
 
-def _chunk(x: Floats) -> tuple[Floats, Floats, Floats]:
+def _chunk(images: npt.NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
+    x = images.astype(np.float32)
     laplacian = x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:] - 4 * x[:, 1:-1, 1:-1]
     return x.mean((1, 2)), x.std((1, 2)), laplacian.var((1, 2))

@@ -6,8 +6,9 @@ row 1.
 """
 
 import csv
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -24,10 +25,11 @@ from components.ingest.records import Faces, Report
 from components.ingest.resize import resize_faces
 from components.labels import CLASSES, SPLITS
 
-BLOCK = 4 << 20  # bytes of text parsed at once; blocks of 16 MB are slower
+BLOCK = 2 << 20  # bytes of text parsed at once; larger ones leave the processor's cache
 LEAST_PIXELS = 256
 LABELS = {str(i): i for i in range(len(CLASSES))}
-BETWEEN = b" -1 "  # stands where a row ends, so that no row can make up for another's lost pixel
+AHEAD = 4  # blocks that are parsed while the next ones are read; more would hold the file's text in memory
+EDGE = b"\n\n\n"  # stands before the first value, so that places to the left of it can be looked at
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,21 @@ def _join(path: Path, blocks: Sequence[Block], broken: Sequence[pa.csv.InvalidRo
 def _blocks(path: Path, columns: dict[str, str], broken: list[pa.csv.InvalidRow], report: Report) -> Iterator[Block]:
     """Blocks in the file's order; rows with another number of columns go to `broken`."""
     total, done, side = path.stat().st_size, 0, 0
+    begun: deque[Future[Block]] = deque()
     report("megabytes of text", 0, total >> 20)
     try:
-        with pa.csv.open_csv(path, **_how(columns, broken)) as reader:
+        with pa.csv.open_csv(path, **_how(columns, broken)) as reader, ThreadPoolExecutor() as pool:
             for batch in reader:
                 if batch.num_rows:
                     texts = {plain: batch.column(name).to_pylist() for plain, name in columns.items()}
                     side = side or _side(path, texts["pixels"])
-                    yield _block(texts["emotion"], texts.get("usage"), texts["pixels"], side)
+                    begun.append(pool.submit(_block, texts["emotion"], texts.get("usage"), texts["pixels"], side))
+                    if len(begun) > AHEAD:
+                        yield begun.popleft().result()
                     done = min(done + batch.nbytes, total)
                     report("megabytes of text", done >> 20, total >> 20)
+            while begun:
+                yield begun.popleft().result()
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} cannot be read as CSV: {error}.") from error
     report("megabytes of text", total >> 20, total >> 20)
@@ -165,12 +172,9 @@ def _block(emotions: Sequence[bytes], usages: Sequence[bytes] | None, texts: Seq
 def _pixels(texts: Sequence[bytes], side: int) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
     """Images of a block, and the rows that hold none."""
     pixels = side * side
-    values = _parse(BETWEEN.join([*texts, b""]))
-    if values is not None and len(values) == len(texts) * (pixels + 1):
-        table = values.reshape(len(texts), pixels + 1)
-        faces = table[:, :-1]
-        if (table[:, -1] == -1).all() and faces.min() >= 0 and faces.max() <= 255:
-            return faces.astype(np.uint8).reshape(-1, side, side), {}
+    plain = _plain_pixels(texts, pixels)
+    if plain is not None:
+        return plain.reshape(-1, side, side), {}
     images, wrong = np.zeros((len(texts), side, side), np.uint8), {}
     for row, text in enumerate(texts):
         face = _parse(text)
@@ -183,6 +187,32 @@ def _pixels(texts: Sequence[bytes], side: int) -> tuple[npt.NDArray[np.uint8], d
         else:
             images[row] = face.reshape(side, side)
     return images, wrong
+
+
+def _plain_pixels(texts: Sequence[bytes], pixels: int) -> npt.NDArray[np.uint8] | None:
+    """Rows of `pixels` values 0 to 255 with one space between two of them, all at once; None for anything else.
+
+    A value ends where a digit stands before a space or a row's end; its other digits are looked up to the left. That
+    takes half the time of a number parser, and lets other threads run.
+    """
+    text = np.frombuffer(EDGE + b"\n".join(texts) + b"\n", np.uint8)
+    digits = text - np.uint8(ord("0"))  # what is no digit wraps round to more than 9
+    between = (text == ord(" ")) | (text == ord("\n"))
+    ends = np.flatnonzero(between[1:] & ~between[:-1])
+    if len(ends) != len(texts) * pixels or between.sum() != len(ends) + len(EDGE):
+        return None  # another number of values, or two spaces on end
+    if (
+        not (between | (digits <= 9)).all()
+        or not (text[ends + 1].reshape(len(texts), pixels)[:, -1] == ord("\n")).all()
+    ):
+        return None  # something that is no number, or a row that makes up for another
+    tens, hundreds, thousands = (digits[ends - place] for place in (1, 2, 3))
+    two = tens <= 9
+    three = two & (hundreds <= 9)
+    values = digits[ends] + two * (np.uint16(10) * tens) + three * (np.uint16(100) * hundreds)
+    if (three & (thousands <= 9)).any() or values.max() > 255:
+        return None
+    return values.astype(np.uint8)
 
 
 def _parse(text: bytes) -> npt.NDArray[np.int64] | None:

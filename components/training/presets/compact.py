@@ -2,8 +2,8 @@
 
 Source: convolutional stem after Xiao et al. 2021 and Hassani et al. 2021, trained as DeiT (Touvron et al. 2021).
 Measured, one seed, two cores with AVX-512 in fp32: PublicTest accuracy 63.1 % (61.5 to 64.7), macro-F1 59.1 % (56.8 to
-61.1); PrivateTest 64.1 % (62.5 to 65.7), 59.8 % (57.7 to 61.8); recall of disgust 0.57; 74 minutes with other work beside
-it (141 s an epoch without), 1.9 GB.
+61.1); PrivateTest 64.1 % (62.5 to 65.7), 59.8 % (57.7 to 61.8); recall of disgust 0.57; 74 minutes with other work
+beside it (141 s an epoch without), 1.9 GB.
 docs/results/fer2013.md has the rest.
 Command: `ferline run train-pipeline --source fer2013.csv --preset compact`
 """
