@@ -25,7 +25,7 @@ from components.ingest.records import Faces, Report
 from components.ingest.resize import resize_faces
 from components.labels import CLASSES, SPLITS
 
-BLOCK = 2 << 20  # bytes of text parsed at once; larger ones leave the processor's cache
+BLOCK = 1 << 20  # bytes of text parsed at once; larger ones leave the processor's cache
 LEAST_PIXELS = 256
 LABELS = {str(i): i for i in range(len(CLASSES))}
 AHEAD = 4  # blocks that are parsed while the next ones are read; more would hold the file's text in memory

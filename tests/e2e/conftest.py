@@ -69,13 +69,22 @@ def site(tmp_path_factory: pytest.TempPathFactory, lenient_policy: Path, outside
         yield site
     finally:
         for process in filter(None, (worker, server)):
-            process.terminate()
-            process.wait(120)  # a busy machine ends a worker slowly
+            _end(process)
 
 
 def _start(site: Site, command: list[str], name: str) -> "subprocess.Popen[bytes]":
     log = (site.logs / f"{name}.log").open("wb")
     return subprocess.Popen(command, env=site.environment, cwd=site.logs, stdout=log, stderr=subprocess.STDOUT)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Prefect's worker sends itself an interrupt on SIGTERM and at times sleeps through it: then it is killed."""
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(60)
 
 
 def _wait_for(url: str) -> None:
