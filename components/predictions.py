@@ -1,4 +1,4 @@
-"""One logged prediction, one label that came for it later, and the tables both are kept in.
+"""One logged prediction, one label that came for it later, the tables both are kept in, and a window of them.
 
 An id is a UUID of version 7 in 32 hex digits: ids sort by the millisecond they were made in, and tell the day.
 """
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 ROLES = ("champion", "canary", "shadow", "pinned", "offline")
@@ -77,6 +78,33 @@ class Label:
     time: datetime
     label: int
     """Index into CLASSES."""
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Live predictions of one version in [since, until), ids ascending: what drift is looked for in."""
+
+    version: str
+    since: datetime
+    until: datetime
+    table: pd.DataFrame
+    """N rows: id, answer, confidence, uncertain, brightness, contrast, sharpness, tag."""
+    drawn: npt.NDArray[np.int64]
+    """int64 [n], ascending: rows drawn at random, of which the next two are; all where they are few."""
+    probabilities: npt.NDArray[np.float32]
+    """float32 [n, 7]."""
+    embedding: npt.NDArray[np.float32] | None
+    """float32 [n, D]; None where one of them has none."""
+    labelled: pd.DataFrame
+    """Predictions of this version whose label came in the window, of whichever time, L rows: id, answer, label."""
+    labelled_probabilities: npt.NDArray[np.float32]
+    """float32 [L, 7]."""
+
+    @property
+    def name(self) -> str:
+        """First and last id with a dash: names windows in the order of time, and tells whether two overlap."""
+        ids = self.table["id"]
+        return f"{ids.iloc[0]}-{ids.iloc[-1]}"
 
 
 def made_at(id: str) -> datetime | None:

@@ -18,17 +18,17 @@ Counts = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
 
-def accuracy_of(tables: Counts) -> Values:
+def accuracy_of(tables: Counts | Values) -> Values:
     """Share on the diagonal of confusion tables [..., 7, 7]."""
     share: Values = np.trace(tables, axis1=-2, axis2=-1) / tables.sum((-2, -1))
     return share
 
 
-def macro_f1_of(tables: Counts) -> Values:
+def macro_f1_of(tables: Counts | Values) -> Values:
     """Mean F1 over the classes that occur among truths or answers, as scikit-learn's; tables [..., 7, 7]."""
     hits = np.diagonal(tables, axis1=-2, axis2=-1)
     total = tables.sum(-1) + tables.sum(-2)  # truths + answers
-    f1 = 2 * hits / np.maximum(total, 1)
+    f1 = 2 * hits / np.where(total > 0, total, 1)  # expected counts can lie below 1
     mean: Values = f1.sum(-1) / np.maximum((total > 0).sum(-1), 1)
     return mean
 

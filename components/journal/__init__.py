@@ -3,5 +3,6 @@
 from components.journal.journal import Journal
 from components.journal.logbook import Logbook
 from components.journal.spool import Spool
+from components.journal.window import read_window
 
-__all__ = ["Journal", "Logbook", "Spool"]
+__all__ = ["Journal", "Logbook", "Spool", "read_window"]

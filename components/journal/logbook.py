@@ -18,6 +18,7 @@ from components.predictions import LABELS, SCHEMA, Label, Prediction, day_of, la
 from components.store import Store
 
 PREDICTIONS, FEEDBACK = "predictions", "labels"
+WHEN = "%Y%m%d%H%M%S%f"
 
 
 class Logbook:
@@ -36,7 +37,7 @@ class Logbook:
         for row in sorted(rows, key=lambda row: row.id):
             by_day.setdefault(day_of(row.id), []).append(row)
         for day, of_day in by_day.items():
-            when = max(row.time for row in of_day).strftime("%Y%m%d%H%M%S%f")
+            when = max(row.time for row in of_day).strftime(WHEN)
             name = f"{of_day[0].id}-{of_day[-1].id}-{when}"
             self._write(f"{FEEDBACK}/day={day}/{name}.parquet", label_table(of_day))
 
@@ -59,15 +60,42 @@ class Logbook:
         columns: of SCHEMA, the ones that are read; all by default, which for embeddings and pixels can be much.
         """
         wanted = list(dict.fromkeys(["id", "time", "version", "role", *(columns or SCHEMA.names)]))
-        tables = [
-            pq.read_table(self._bytes(name), columns=wanted) for name in self._files_between(PREDICTIONS, since, until)
-        ]
-        schema = pa.schema([SCHEMA.field(name) for name in wanted])
-        found = pa.concat_tables([schema.empty_table(), *tables])
-        inside = pc.and_(pc.greater_equal(found["time"], since), pc.less(found["time"], until))
-        frame = _frame(schema, [found.filter(inside)])
+        frame = _frame(_schema(wanted), [self.table(since, until, wanted)])
         labels = self._labels(since, until)
         return frame.assign(label=frame["id"].map(labels).astype("Int8"))
+
+    def table(self, since: datetime, until: datetime, columns: list[str], version: str | None = None) -> pa.Table:
+        """Some columns of the predictions made in [since, until), file after file; of one version if it is named."""
+        schema = _schema(columns)
+        read = list(dict.fromkeys([*columns, "time", "version"]))
+        parts = [schema.empty_table()]
+        for name in self._files_between(PREDICTIONS, since, until):
+            part = pq.read_table(self._bytes(name), columns=read)
+            inside = pc.and_(pc.greater_equal(part["time"], since), pc.less(part["time"], until))
+            if version is not None:
+                inside = pc.and_(inside, pc.equal(part["version"], version))
+            parts.append(part.filter(inside).select(columns))
+        return pa.concat_tables(parts)
+
+    def rows(self, ids: pa.Array, columns: list[str], version: str) -> pa.Table:
+        """Some columns of one version's predictions by id, ids ascending; ids that are not on record are left out."""
+        schema, parts = _schema(["id", *columns]), []
+        if len(ids):
+            first, last = pc.min(ids).as_py(), pc.max(ids).as_py()
+            wanted = (pc.field("id").isin(ids)) & (pc.field("version") == version)
+            for name in self.store.list(f"{PREDICTIONS}/"):
+                low, high = _range(name)
+                if low <= last and high >= first:
+                    parts.append(pq.read_table(self._bytes(name), columns=schema.names, filters=wanted))
+        return pa.concat_tables([schema.empty_table(), *parts]).sort_by("id")
+
+    def told(self, since: datetime, until: datetime) -> dict[str, int]:
+        """Labels that came in [since, until): id -> newest class, of predictions of whichever time."""
+        edge = since.strftime(WHEN)
+        tables = [pq.read_table(self._bytes(name)) for name in self.store.list(f"{FEEDBACK}/") if _when(name) >= edge]
+        rows = pa.concat_tables([LABELS.empty_table(), *tables])
+        inside = pc.and_(pc.greater_equal(rows["time"], since), pc.less(rows["time"], until))
+        return _newest(rows.filter(inside))
 
     def delete(self, id: str) -> int:
         """Remove an id's predictions and labels for good; how many predictions there were."""
@@ -87,8 +115,7 @@ class Logbook:
 
     def _labels(self, since: datetime, until: datetime) -> dict[str, int]:
         tables = [pq.read_table(self._bytes(name)) for name in self._files_between(FEEDBACK, since, until)]
-        rows = pa.concat_tables([LABELS.empty_table(), *tables]).sort_by("time")
-        return dict(zip(rows["id"].to_pylist(), rows["label"].to_pylist(), strict=True))  # the newest stays
+        return _newest(pa.concat_tables([LABELS.empty_table(), *tables]))
 
     def _files_between(self, kind: str, since: datetime, until: datetime) -> list[str]:
         low, high = _hex(since), _hex(until)
@@ -122,6 +149,21 @@ class Logbook:
 def retention_edge(days: int, now: datetime) -> str:
     """The first day that is still kept."""
     return (now - timedelta(days=days)).astimezone(UTC).date().isoformat()
+
+
+def _schema(columns: list[str]) -> pa.Schema:
+    return pa.schema([SCHEMA.field(name) for name in columns])
+
+
+def _newest(labels: pa.Table) -> dict[str, int]:
+    """Id -> class; the newest of several stays."""
+    rows = labels.sort_by("time")
+    return dict(zip(rows["id"].to_pylist(), rows["label"].to_pylist(), strict=True))
+
+
+def _when(name: str) -> str:
+    """When the newest label of a file came."""
+    return name.removesuffix(".parquet").rpartition("-")[2]
 
 
 def _frame(schema: pa.Schema, tables: list[pa.Table]) -> pd.DataFrame:

@@ -10,14 +10,14 @@ from components.balancing.records import Sample
 from components.dataset import Dataset
 from components.evaluation.records import Evaluation
 from components.gate.records import Decision
-from components.labels import CLASSES
+from components.labels import CLASSES, PUBLIC_TEST
 from components.registry.answer import ask
 from components.registry.card import write_card
 from components.registry.records import ModelPackage
 from components.training.records import RunSummary
 
 EXAMPLES = 8
-REFERENCE_ROWS = 2000
+REFERENCE_ROWS = 5000
 
 Rows = npt.NDArray[np.int64]
 
@@ -35,7 +35,7 @@ def build_package(
     judged = Evaluation.from_json((evaluation / "evaluation.json").read_text())
     sample = Sample.load(run / "sample.npz")
     _build_examples(run / "model.onnx", dataset, sample.validation, out / "examples.npz")
-    rows = reference_rows(sample)
+    rows = reference_rows(sample, dataset)
     answers = ask(run / "model.onnx", dataset.images[rows])
     held_out = np.isin(rows, sample.validation)
     build_reference(dataset, rows, answers.probabilities, answers.embedding, out / "reference.parquet")
@@ -93,11 +93,14 @@ def write_examples(images: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.
         np.savez(stream, images=images, probabilities=probabilities)
 
 
-def reference_rows(sample: Sample) -> Rows:
-    """Up to 2,000 ascending rows: the validation slice first, evenly chosen training images after it."""
-    training = np.setdiff1d(sample.train[~sample.augmented], sample.validation)
+def reference_rows(sample: Sample, dataset: Dataset) -> Rows:
+    """Up to 5,000 ascending rows: the validation slice first, evenly chosen images of PublicTest after it.
+
+    None that the model has learned from: to those it answers with more confidence than to anything that will come.
+    """
+    tests = dataset.rows(PUBLIC_TEST)
     wanted = max(0, REFERENCE_ROWS - len(sample.validation))
-    return np.sort(np.concatenate([_evenly(sample.validation, REFERENCE_ROWS), _evenly(training, wanted)]))
+    return np.sort(np.concatenate([_evenly(sample.validation, REFERENCE_ROWS), _evenly(tests, wanted)]))
 
 
 def build_reference(
@@ -109,12 +112,12 @@ def build_reference(
 ) -> None:
     """Write what drift is measured against: an image a row, with its statistics, probabilities and embedding.
 
-    rows: int64 [n]; probabilities: float32 [n, 7]; embedding: float32 [n, D]. Columns: id, label, brightness,
-    contrast, sharpness, predicted, confidence, p_<class>, e_000 ... Of more than 2,000 rows an even choice is written.
+    rows: int64 [n]; probabilities: float32 [n, 7]; embedding: float32 [n, D]. Columns: id, label, split, brightness,
+    contrast, sharpness, predicted, confidence, p_<class>, e_000 ... Of more than 5,000 rows an even choice is written.
     """
     chosen = _evenly(np.arange(len(rows)), REFERENCE_ROWS)
     kept = probabilities[chosen].astype(np.float32)
-    manifest = dataset.manifest.iloc[rows[chosen]][["id", "label", "brightness", "contrast", "sharpness"]]
+    manifest = dataset.manifest.iloc[rows[chosen]][["id", "label", "split", "brightness", "contrast", "sharpness"]]
     parts = [
         manifest.reset_index(drop=True),
         pd.DataFrame({"predicted": kept.argmax(1).astype(np.int8), "confidence": kept.max(1)}),

@@ -1,0 +1,169 @@
+"""The one door to Evidently: a window's report as a page, and its snapshot in a workspace whose dashboard shows all.
+
+Column checks are Evidently's own, with the method pinned and our threshold; scores that it has no method for (the domain
+classifier, quality against labels) are handed over as figures. Snapshots hold no row of the data.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pandas as pd
+
+os.environ.setdefault("DO_NOT_TRACK", "1")  # read while it is imported
+
+from evidently import DataDefinition, Dataset, Report
+from evidently.core.metric_types import SingleValue, SingleValueCalculation, SingleValueMetric
+from evidently.metrics import MeanValue, UniqueValueCount, ValueDrift
+from evidently.sdk.models import DashboardModel, DashboardPanelPlot, DashboardTabModel, PanelMetric, ProjectModel
+from evidently.sdk.panels import bar_plot_panel, line_plot_panel
+from evidently.ui.workspace import Workspace
+
+from components.drift.detect import figures
+from components.drift.measure import COLUMNS, share_distance
+from components.drift.records import DriftReport, Reference
+from components.labels import CLASSES
+from components.predictions import Window
+
+if TYPE_CHECKING:
+    from evidently.core.report import Context, Snapshot
+
+PAGE = "evidently.html"
+PROJECT = "ferline"
+NUMBERS = ["brightness", "contrast", "sharpness", "confidence"]
+CATEGORIES = ["answer", "uncertain"]
+
+
+class Figure(SingleValueMetric):
+    """A number of ours by name, read from the data handed over beside the window."""
+
+    name: str
+
+
+class FigureCalculation(SingleValueCalculation[Figure]):
+    """Looks the number up."""
+
+    def calculate(self, context: "Context", current_data: Dataset, reference_data: Dataset | None) -> SingleValue:
+        table = context.additional_data["figures"].as_dataframe().set_index("name")["value"]
+        return self.result(float(table[self.metric.name]))
+
+    def display_name(self) -> str:
+        return self.metric.name
+
+
+def run_evidently(reference: Reference, window: Window, report: DriftReport) -> "Snapshot":
+    """Evidently's snapshot of a window that `detect` has looked at, with the same thresholds."""
+    numbers = figures(report)
+    thresholds = {finding.check: finding for finding in report.findings}
+    metrics: list[Any] = []
+    for check, (column, _, statistic) in COLUMNS.items():
+        if check in thresholds:
+            method = "jensenshannon" if statistic is share_distance else "wasserstein"
+            metrics.append(ValueDrift(column=column, method=method, threshold=thresholds[check].threshold))
+    metrics += [MeanValue(column=column) for column in NUMBERS] + [UniqueValueCount(column="answer")]
+    metrics += [Figure(name=name) for name in numbers]
+    drawn = window.table.iloc[window.drawn]
+    return Report(metrics).run(
+        _dataset(drawn),
+        _dataset(reference.table),
+        additional_data={"figures": pd.DataFrame({"name": list(numbers), "value": list(numbers.values())})},
+        timestamp=datetime.fromisoformat(report.until),
+        metadata={"version": report.version, "window": report.window},
+        tags=[f"version {report.version}", "drifted" if report.drifted else "quiet"],
+        name=f"version {report.version} until {report.until[:16]}",
+    )
+
+
+def _dataset(table: pd.DataFrame) -> Dataset:
+    plain = table[NUMBERS].astype("float64")
+    plain["answer"] = [CLASSES[k] for k in table["answer"]]
+    plain["uncertain"] = table["uncertain"].map({True: "uncertain", False: "certain"})
+    definition = DataDefinition(numerical_columns=NUMBERS, categorical_columns=CATEGORIES)
+    return Dataset.from_pandas(plain.reset_index(drop=True), data_definition=definition)
+
+
+def save_page(snapshot: "Snapshot", folder: Path) -> Path:
+    """Evidently's page of one window; its path."""
+    path = folder / PAGE
+    snapshot.save_html(str(path))
+    return path
+
+
+def add_to_workspace(workspace: Path, snapshot: "Snapshot", window: str, versions: Sequence[str]) -> UUID:
+    """Put a window's snapshot on the dashboard; the project's id. The same window again replaces what was there.
+
+    window: its name. versions: those the dashboard draws, each as a line of its own.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    place = Workspace(str(workspace))
+    project = next(iter(place.search_project(PROJECT)), None) or place.add_project(
+        ProjectModel(name=PROJECT, description="What the service sees against what its model was judged on.")
+    )
+    for run in place.list_runs(project.id):
+        known = place.get_run(project.id, run)
+        if known is not None and known.metadata.get("window") == window:
+            place.delete_run(project.id, run)
+    place.add_run(project.id, snapshot, include_data=False)
+    place.save_dashboard(project.id, dashboard(versions))
+    return UUID(str(project.id))
+
+
+def dashboard(versions: Sequence[str]) -> DashboardModel:
+    """All panels, anew: saved as a whole they are there once, however often."""
+    tabs = {
+        "Drift": [
+            _lines("Share of checks that say drift", ["drift share"], versions, "full"),
+            _drift("Image statistics: distance from the reference", COLUMNS, "covariate", versions),
+            _drift("Answers: distance from the reference", COLUMNS, "prediction", versions),
+            _lines("Embedding: how well a classifier tells the window apart", ["value of embedding"], versions),
+            _lines("Uncertain share", ["mean of uncertain"], versions),
+        ],
+        "Faces": [
+            *(_lines(f"Mean {name}", [f"mean of {name}"], versions) for name in NUMBERS),
+            _bars("Class shares", [f"mean of share {name}" for name in CLASSES], versions),
+        ],
+        "Quality": [
+            _lines("Accuracy where labels came, and estimated", ["accuracy", "estimated accuracy"], versions),
+            _lines("Macro-F1 where labels came, and estimated", ["macro-F1", "estimated macro-F1"], versions),
+            _lines("Calibration error", ["calibration error"], versions),
+            _lines("Labels", ["labelled"], versions),
+        ],
+    }
+    panels = [panel for group in tabs.values() for panel in group]
+    named = [DashboardTabModel(title=title, panels=[panel.id for panel in group]) for title, group in tabs.items()]
+    return DashboardModel(tabs=named, panels=panels)
+
+
+def _series(metric: type, labels: Mapping[str, str], legend: str, version: str) -> PanelMetric:
+    return PanelMetric(
+        metric=metric.__get_type__(),  # type: ignore[attr-defined]
+        metric_labels=dict(labels),
+        metadata={"version": version},
+        legend=f"{legend}, version {version}",
+    )
+
+
+def _lines(title: str, names: Sequence[str], versions: Sequence[str], size: str = "half") -> DashboardPanelPlot:
+    series = [
+        _series(Figure, {"name": name}, name.removeprefix("mean of ").removeprefix("value of "), version)
+        for version in versions
+        for name in names
+    ]
+    return line_plot_panel(title, series, size=size)
+
+
+def _bars(title: str, names: Sequence[str], versions: Sequence[str]) -> DashboardPanelPlot:
+    series = [
+        _series(Figure, {"name": name}, name.removeprefix("mean of share "), version)
+        for version in versions
+        for name in names
+    ]
+    return bar_plot_panel(title, series, size="full", stacked=True)
+
+
+def _drift(title: str, columns: Mapping[str, Any], kind: str, versions: Sequence[str]) -> DashboardPanelPlot:
+    chosen = [check for check, (_, of, _) in columns.items() if of == kind]
+    return _lines(title, [f"value of {check}" for check in chosen], versions)

@@ -1,0 +1,124 @@
+"""What counts as drift: section `drift` of a file a person edits, recorded with each report."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.errors import RecipeError
+
+Severity = Literal["alarm", "warning", "off"]
+"""alarm: makes a window a drifted one. warning: is shown. off: is not looked at."""
+
+STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Check(BaseModel):
+    """One statistic: from where on it is drift, and what that means."""
+
+    model_config = STRICT
+
+    effect: Annotated[float, Field(ge=0)]
+    """What the statistic must exceed however many rows there are: less is of no interest."""
+    severity: Severity = "alarm"
+    """alarm, warning or off."""
+
+
+class Checks(BaseModel):
+    """A window against the model's reference, column by column."""
+
+    model_config = STRICT
+
+    brightness: Check = Check(effect=0.15)
+    """Covariate. Wasserstein distance in standard deviations of the reference."""
+    contrast: Check = Check(effect=0.15)
+    """Covariate, the same."""
+    sharpness: Check = Check(effect=0.15)
+    """Covariate, the same."""
+    embedding: Check = Check(effect=0.60)
+    """Covariate. How well a classifier tells window and reference apart by what the model sees: area under its ROC
+    curve, 0.5 for not at all, 1 for always."""
+    answers: Check = Check(effect=0.10)
+    """Prediction. Jensen-Shannon distance of the class shares, 0 to 0.83."""
+    confidence: Check = Check(effect=0.15)
+    """Prediction. Wasserstein distance in standard deviations of the reference."""
+    uncertain: Check = Check(effect=0.10)
+    """Prediction. Jensen-Shannon distance of the shares of uncertain and certain answers."""
+    labels: Check = Check(effect=0.15, severity="warning")
+    """Label. Jensen-Shannon distance of the class shares among labels. Who corrects an answer chooses what gets a
+    label: a warning unless all of a part of the traffic is labelled."""
+    accuracy: Check = Check(effect=0.02)
+    """Quality. How far below the reference's even the upper end of the 95 % interval lies."""
+    macro_f1: Check = Check(effect=0.02)
+    """Quality, the same."""
+    calibration: Check = Check(effect=0.05, severity="warning")
+    """Quality. How far mean confidence lies outside the 95 % interval of the accuracy."""
+
+
+class WindowPolicy(BaseModel):
+    """Which predictions are looked at together."""
+
+    model_config = STRICT
+
+    rows: Annotated[int, Field(ge=50)] = 500
+    """Fewest predictions; with fewer a run ends with «not enough yet»."""
+    labelled: Annotated[int, Field(ge=20)] = 50
+    """Fewest labels for the checks of labels and quality."""
+    hours: Annotated[float, Field(gt=0)] = 168.0
+    """How far back a window reaches at most; it begins where the last one ended."""
+    running: Annotated[int, Field(ge=1)] = 2
+    """Drifted windows on end that raise the alarm."""
+    sample: Annotated[int, Field(ge=500)] = 10_000
+    """Most rows, drawn evenly at random from the window, that distances and the classifier are computed on. Labels are
+    all used."""
+    tags: Annotated[int, Field(ge=0)] = 8
+    """Most client-given tags that are looked at apart: the commonest with enough rows."""
+
+
+class RetrainPolicy(BaseModel):
+    """When an alarm or a schedule may start a retraining, and with what."""
+
+    model_config = STRICT
+
+    cool_down_hours: Annotated[float, Field(ge=0)] = 24.0
+    """Least time between the starts of two retrainings."""
+    daily_cap: Annotated[int, Field(ge=1)] = 1
+    """Most retrainings within any 24 hours."""
+    images: Annotated[int, Field(ge=1)] = 100
+    """Fewest new labelled images; with fewer there is nothing to learn from."""
+    held_back: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """Share of the new images that is not trained on: there the challenger must not lose against the champion."""
+    tolerated_loss: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """The lower end of the 90 % paired interval of accuracy gained on them lies at or above minus this."""
+
+
+class DriftPolicy(BaseModel):
+    """Section `drift`."""
+
+    model_config = STRICT
+
+    false_alarm: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    """How often a check may fire on a window without drift: its threshold is never below what so few resamples of the
+    reference, of the window's size, exceed."""
+    window: WindowPolicy = WindowPolicy()
+    checks: Checks = Checks()
+    retrain: RetrainPolicy = RetrainPolicy()
+
+
+def load_policy(path: Path | None = None) -> DriftPolicy:
+    """Section `drift` of a YAML file, the defaults without one; raises RecipeError naming file, key and fault."""
+    if path is None:
+        return DriftPolicy()
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"policy {path} cannot be read: {error}") from error
+    if not isinstance(raw, dict) or set(raw) != {"drift"}:
+        raise RecipeError(f"policy {path} must hold one section, `drift`; infra/policy/drift.yaml shows one.")
+    try:
+        return DriftPolicy.model_validate(raw["drift"])
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        key = ".".join(map(str, ("drift", *wrong["loc"])))
+        raise RecipeError(f"policy {path}: {key}: {wrong['msg']} (it is {wrong['input']!r}).") from error
