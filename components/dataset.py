@@ -26,6 +26,9 @@ from components.labels import CLASSES, SPLITS
 SCHEMA_VERSION = 1
 IMAGES, MANIFEST, INFO = "images.npy", "manifest.parquet", "dataset.json"
 
+PRODUCTION = "prediction:"
+"""Begins the `source` of an image that production brought; the prediction's id follows."""
+
 MANIFEST_COLUMNS: dict[str, str] = {
     "id": "str",  # first 16 hex digits of sha256, then "-<k>" for the k-th further copy
     "label": "int8",  # index into CLASSES
@@ -48,7 +51,7 @@ class Origin:
     """Where a dataset version came from."""
 
     kind: str
-    """One of csv, folder, archive, synthetic."""
+    """One of csv, folder, archive, synthetic, feedback (another version grown by production), held back."""
     name: str
     """File or folder name as given, without its path."""
     options: dict[str, str | int | float | bool] = field(default_factory=dict)

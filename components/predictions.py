@@ -107,6 +107,13 @@ class Window:
         return f"{ids.iloc[0]}-{ids.iloc[-1]}"
 
 
+def id_at(moment: datetime, random: np.random.Generator) -> str:
+    """An id as if it were made then, for a log that is written after the fact."""
+    chance = int.from_bytes(random.bytes(10), "big")
+    version_and_variant = 0x7 << 76 | (chance >> 64 & 0xFFF) << 64 | 0x2 << 62 | chance & (1 << 62) - 1
+    return f"{int(moment.timestamp() * 1000) << 80 | version_and_variant:032x}"
+
+
 def made_at(id: str) -> datetime | None:
     """When an id was made, UTC to the millisecond; None for what is no id of a prediction."""
     try:

@@ -45,7 +45,13 @@ class Settings(BaseSettings):
     log_pixels: bool = Field(False, description="Keep the face crops with the logged predictions.")
     log_seconds: float = Field(60.0, gt=0, description="Time between two shipments of the prediction log, seconds.")
     log_days: int = Field(90, ge=0, description="Days that logged predictions are kept; 0 keeps them for good.")
-    policy: Path = Field(REPOSITORY / "infra" / "policy", description="Folder with validation.yaml and gate.yaml.")
+    policy: Path = Field(
+        REPOSITORY / "infra" / "policy", description="Folder with validation.yaml, gate.yaml and drift.yaml."
+    )
+    notify: SecretStr | None = Field(
+        None, description="Where notices of drift and retraining go: Apprise addresses, spaces between, such as "
+        "`json://host/path` or `mailtos://user:password@host`. Empty: nowhere."
+    )  # fmt: skip
 
     @property
     def root(self) -> Path:
@@ -69,6 +75,11 @@ class Settings(BaseSettings):
     def spool(self) -> Path:
         """Folder of the predictions that the store does not hold yet."""
         return self.root / "predictions"
+
+    @property
+    def workspace(self) -> Path:
+        """Evidently's workspace, behind the drift dashboard."""
+        return self.root / "evidently"
 
     @property
     def runs(self) -> Path:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli_data import data_app
+from flows.cli_drift import drift_app
 from flows.cli_keys import keys_app
 from flows.cli_log import log_app
 from flows.cli_models import models_app
@@ -22,6 +23,7 @@ app.add_typer(models_app, name="models", cls=Edge)
 app.add_typer(weights_app, name="weights", cls=Edge)
 app.add_typer(log_app, name="log", cls=Edge)
 app.add_typer(keys_app, name="keys", cls=Edge)
+app.add_typer(drift_app, name="drift", cls=Edge)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")]

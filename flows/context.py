@@ -4,6 +4,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from components.drift import DriftPolicy
+from components.drift import load_policy as load_drift_policy
 from components.journal import Journal, Logbook
 from components.registry import Registry
 from components.settings import Settings, load_settings
@@ -53,6 +55,11 @@ def fetch(uri: str) -> Path:
 def validation_policy() -> ValidationPolicy:
     """Section `validation` of the settings' policy folder."""
     return load_policy(settings().policy / "validation.yaml")
+
+
+def drift_policy() -> DriftPolicy:
+    """Section `drift` of the settings' policy folder."""
+    return load_drift_policy(settings().policy / "drift.yaml")
 
 
 def promotion_lock() -> Path:

@@ -3,9 +3,16 @@
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
+from typing import cast
 
-from flows.outcome import Outcome
-from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
+from flows.outcome import MonitorOutcome, Outcome, RetrainOutcome
+from flows.parameters import (
+    DataParameters,
+    PromotionParameters,
+    RetrainParameters,
+    TrainingParameters,
+    WindowParameters,
+)
 
 
 def embedded_environment(environment: MutableMapping[str, str]) -> None:
@@ -31,3 +38,19 @@ def run_pipeline(data: DataParameters, training: TrainingParameters, promotion: 
     outcome = state.result()
     assert isinstance(outcome, Outcome)
     return outcome
+
+
+def run_monitor(window: WindowParameters) -> MonitorOutcome:
+    """drift-monitor; raises what a stage raised."""
+    embedded_environment(os.environ)
+    from flows.monitor import drift_monitor
+
+    return cast(MonitorOutcome, drift_monitor(window, return_state=True).result())
+
+
+def run_retrain(trigger: RetrainParameters) -> RetrainOutcome:
+    """retrain; raises what a stage raised."""
+    embedded_environment(os.environ)
+    from flows.retrain import retrain
+
+    return cast(RetrainOutcome, retrain(trigger, return_state=True).result())

@@ -1,9 +1,11 @@
-"""How a run of the pipeline ended, by reference: what the flow returns and the command line prints."""
+"""How a flow ended, by reference: what it returns and the command line prints."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["Promoted", "Rejected", "Unchanged", "Waiting"]
+Sight = Literal["NoChampion", "NotEnough", "Quiet", "Drifted", "Alarm"]
+Ending = Literal["NoChampion", "CoolingDown", "NoImages"] | Verdict
 
 
 @dataclass(frozen=True)
@@ -31,3 +33,42 @@ class Outcome:
     """Version that is champion now; empty for none."""
     report: str
     """URI of the report's folder."""
+
+
+@dataclass(frozen=True)
+class MonitorOutcome:
+    """How a run of the monitor ended."""
+
+    sight: Sight
+    """NoChampion; NotEnough predictions; Quiet; Drifted; Alarm: as many drifted windows on end as the policy names."""
+    version: str
+    rows: int
+    running: int
+    """Drifted windows on end, this one among them."""
+    checks: tuple[str, ...]
+    """Those that made the window a drifted one."""
+    report: str
+    """URI of the report's folder; empty where nothing was looked at."""
+    message: str
+
+
+@dataclass(frozen=True)
+class NewData:
+    """The dataset versions of a retraining."""
+
+    dataset_uri: str
+    fingerprint: str
+    held_back_uri: str
+    added: int
+    kept_back: int
+
+
+@dataclass(frozen=True)
+class RetrainOutcome:
+    """How a retraining ended."""
+
+    ending: Ending
+    """NoChampion; CoolingDown; NoImages to learn from; or what became of the challenger."""
+    message: str
+    data: NewData | None = None
+    pipeline: Outcome | None = None

@@ -13,7 +13,8 @@ class DataParameters:
     __pydantic_config__: ClassVar[Any] = _FORM
 
     source: str = "synthetic"
-    """`synthetic` (or `synthetic:images=5000,seed=1`), a CSV, an image folder, or the archive of one."""
+    """`synthetic` (or `synthetic:images=5000,seed=1`), a CSV, an image folder, the archive of one, or the URI of a
+    dataset version."""
     skip_bad: bool = False
     """Leave out rows and files that cannot be read, and record them, instead of stopping."""
     held_out: float = 0.2
@@ -48,3 +49,36 @@ class PromotionParameters:
 
     promote: bool = True
     """Let a passing challenger become champion; otherwise it is registered and waits for `ferline models promote`."""
+    new_data: str = ""
+    """URI of a dataset version of new labelled images, on which a challenger must not lose against the champion either:
+    what a retraining held back."""
+
+
+@dataclass(frozen=True)
+class WindowParameters:
+    """Which predictions are looked at. Left alone: everything since the last window ended."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    since: str = ""
+    """Begin, ISO 8601 such as 2026-11-25T00:00+00:00; empty: where the last window ended."""
+    until: str = ""
+    """End, the same, not included; empty: now."""
+    last: int = 0
+    """Only the newest so many predictions of that time; 0 for all."""
+
+
+@dataclass(frozen=True)
+class RetrainParameters:
+    """Why, and how carefully."""
+
+    __pydantic_config__: ClassVar[Any] = _FORM
+
+    reason: str = "by hand"
+    """Goes on record: `by hand`, `schedule`, or what an alarm said."""
+    report: str = ""
+    """URI of the drift report that asked for it."""
+    at_once: bool = False
+    """Do not ask for the cool-down and the daily cap."""
+    promote: bool = True
+    """Let a passing challenger become champion; otherwise it is registered and waits."""

@@ -4,7 +4,6 @@ Tasks take and give URIs. A result is kept under its inputs, the task's own line
 calls, so a second run repeats only what changed.
 """
 
-import dataclasses
 import hashlib
 import json
 import shutil
@@ -17,16 +16,16 @@ from prefect.cache_policies import INPUTS, TASK_SOURCE
 from prefect.client.schemas import State, TaskRun
 
 from components.balancing import build_sample
-from components.dataset import file_sha256, open_dataset, read_info
+from components.dataset import INFO, file_sha256, open_dataset, read_info
 from components.errors import DataError, GateError, ModelNotFound, RecipeError
 from components.evaluation.evaluate import evaluate
 from components.evaluation.records import Evaluation
-from components.gate import Decision, decide
+from components.gate import Decision, EvaluatedModel, decide
 from components.gate import load_policy as load_gate_policy
 from components.ingest import IngestOptions, ingest_to_store
 from components.labels import PUBLIC_TEST
 from components.registry import TrackedRun, build_package, promote, register, reject
-from components.training.recipes import keys, read_recipe
+from components.training.recipes import flat, read_recipe
 from components.training.records import Recipe, RunSummary
 from components.validation import require_passed, validate
 from flows import artifacts
@@ -63,7 +62,10 @@ def reuse(stage: Task[..., str], *inputs: object) -> str:
     **CACHED,
 )  # fmt: skip
 def ingest_task(data: DataParameters, stamp: str, code: str) -> str:
-    """Source -> URI of a dataset version."""
+    """Source -> URI of a dataset version; one that is a version already stays as it is."""
+    if data.source.startswith("s3://") or (Path(data.source) / INFO).is_file():
+        artifacts.publish_counts(read_info(fetch(data.source)).counts)
+        return data.source
     options = IngestOptions(skip_bad=data.skip_bad, held_out=data.held_out, size=data.image_size)
     uri, info = ingest_to_store(data.source, store(), work_folder("ingest"), options)
     get_run_logger().info("dataset %s: %d images", info.name, info.images)
@@ -116,7 +118,7 @@ def train_task(
     ]
     out, asked = settings().runs / key, work_folder("recipes") / f"{key}.json"
     asked.write_text(recipe.to_json())
-    with registry().track(key, preset, {"preset": preset, **_flat(recipe)}) as run:
+    with registry().track(key, preset, {"preset": preset, **flat(recipe)}) as run:
         run.log_dataset(dataset_uri, info)
         run_training(asked, preset, data, sample, out, get_run_logger().info, run.log_epoch, threads, places(recipe))
         _log_run(run, out, preset)
@@ -139,7 +141,7 @@ def take_in_task(folder: str, summary: RunSummary, dataset_uri: str) -> str:
     key = f"in-{summary.model_sha256[:16]}"
     out = work_folder(f"taken/{key}")
     shutil.copytree(source, out, dirs_exist_ok=True)
-    with registry().track(key, summary.preset, {"preset": summary.preset, **_flat(read_recipe(out))}) as run:
+    with registry().track(key, summary.preset, {"preset": summary.preset, **flat(read_recipe(out))}) as run:
         run.log_dataset(dataset_uri, info)
         for line in (out / "metrics.jsonl").read_text().splitlines():
             run.log_epoch(json.loads(line))
@@ -191,14 +193,27 @@ def _log_evaluation(name: str, run_folder: Path, evaluation: Evaluation, folder:
 
 @task(name="gate", timeout_seconds=600)
 def gate_task(
-    name: str, run_uri: str, evaluation_uri: str, champion: str | None, champion_evaluation: str | None
+    name: str,
+    run_uri: str,
+    evaluation_uri: str,
+    champion: str | None,
+    champion_evaluation: str | None,
+    new_data: tuple[str, str] | None = None,
 ) -> str:
-    """Challenger against champion on the same test images; URI of the decision."""
-    challenger = evaluated(name, run_uri, evaluation_uri, None)
-    against = (
-        evaluated("champion", f"models:/{champion}", champion_evaluation, champion) if champion_evaluation else None
-    )
-    decision = decide(challenger, against, load_gate_policy(settings().policy / "gate.yaml"))
+    """Challenger against champion on the same test images; URI of the decision.
+
+    new_data: URIs of the two's evaluations on new labelled images.
+    """
+
+    def against(uri: str | None) -> EvaluatedModel | None:
+        return evaluated("champion", f"models:/{champion}", uri, champion) if uri else None
+
+    challenger, fresh = evaluated(name, run_uri, evaluation_uri, None), None
+    if new_data:
+        theirs = against(new_data[1])
+        fresh = (evaluated(name, run_uri, new_data[0], None), theirs) if theirs else None
+    policy = load_gate_policy(settings().policy / "gate.yaml")
+    decision = decide(challenger, against(champion_evaluation), policy, new_data=fresh)
     artifacts.publish_decision(decision)
     text = decision.to_json()
     return store().put_bytes(f"decisions/{hashlib.sha256(text.encode()).hexdigest()[:16]}.json", text.encode())
@@ -246,18 +261,6 @@ def reject_task(version: str, decision_uri: str) -> str:
         lock_folder=promotion_lock(),
     )  # fmt: skip
     return version
-
-
-def _flat(recipe: Recipe) -> dict[str, object]:
-    """Dotted key -> value, as MLflow's parameters."""
-    raw = dataclasses.asdict(recipe)
-    flat: dict[str, object] = {}
-    for key in keys(recipe):
-        value: Any = raw
-        for part in key.split("."):
-            value = value[part]
-        flat[key] = value
-    return flat
 
 
 def accepted_before(dataset_uri: str) -> str | None:

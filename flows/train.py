@@ -144,7 +144,8 @@ def _judge(best: CandidateOutcome, dataset: str, promotion: PromotionParameters)
     champion = reconcile(registry(), store(), lock_folder=promotion_lock())
     if champion and champion.model_sha256 == file_sha256(model_folder(best.run_uri).onnx):
         return Judgement("Unchanged", champion.tags.get("ferline.decision", ""), champion.version)
-    decision = gate_task(best.name, best.run_uri, best.evaluation_uri, *_opponent(champion, dataset))
+    new_data = _on_new_data(best, champion, promotion.new_data)
+    decision = gate_task(best.name, best.run_uri, best.evaluation_uri, *_opponent(champion, dataset), new_data)
     version = register_task(best.run_uri, best.evaluation_uri, dataset, decision)
     return _carry_out(version, decision, champion, promotion)
 
@@ -155,6 +156,15 @@ def _opponent(champion: ModelVersion | None, dataset: str) -> tuple[str | None, 
         return None, None
     uri = reuse(evaluate_task, "champion", f"models:/{champion.version}", dataset, evaluation_code())
     return champion.version, uri
+
+
+def _on_new_data(best: CandidateOutcome, champion: ModelVersion | None, uri: str) -> tuple[str, str] | None:
+    """The best candidate's and the champion's figures on held-back new images, where there are both."""
+    if not uri or champion is None:
+        return None
+    models = {f"{best.name} on new data": best.run_uri, "champion on new data": f"models:/{champion.version}"}
+    ours, theirs = (reuse(evaluate_task, name, model, uri, evaluation_code()) for name, model in models.items())
+    return ours, theirs
 
 
 def _carry_out(

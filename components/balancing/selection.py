@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from components.balancing.records import DataRecipe, Rows, Selection
-from components.dataset import Dataset
+from components.dataset import PRODUCTION, Dataset
 from components.errors import RecipeError
 from components.labels import TEST_SPLITS, TRAINING
 
@@ -75,9 +75,12 @@ def validation_slice(dataset: Dataset, rows: Rows, share: float, seed: int) -> R
     """About `share` of every class among `rows`, near-duplicate groups taken whole or not at all.
 
     A group counts for the class of its first row. Each class with at least two groups gives one or more;
-    a class with a single group keeps it for training. Deterministic by seed; ascending.
+    a class with a single group keeps it for training. A group with an image of production is for training alone: what
+    stops and calibrates a training stays comparable from one retraining to the next. Deterministic by seed; ascending.
     """
-    part = dataset.manifest.loc[np.sort(rows), ["near_group", "label"]]
+    part = dataset.manifest.loc[np.sort(rows), ["near_group", "label", "source"]]
+    production = part.loc[part["source"].str.startswith(PRODUCTION), "near_group"]
+    part = part[~part["near_group"].isin(production)]
     groups = part.groupby("near_group", sort=True)["label"].agg(["first", "size"])
     rng = np.random.default_rng(seed)
     chosen: list[int] = []

@@ -1,7 +1,7 @@
 """The one door to Evidently: a window's report as a page, and its snapshot in a workspace whose dashboard shows all.
 
-Column checks are Evidently's own, with the method pinned and our threshold; scores that it has no method for (the domain
-classifier, quality against labels) are handed over as figures. Snapshots hold no row of the data.
+Column checks are Evidently's own, with the method pinned and our threshold; scores that it has no method for (the
+domain classifier, quality against labels) are handed over as figures. Snapshots hold no row of the data.
 """
 
 import os
@@ -23,6 +23,7 @@ from evidently.sdk.panels import bar_plot_panel, line_plot_panel
 from evidently.ui.workspace import Workspace
 
 from components.drift.detect import figures
+from components.drift.history import PAGE
 from components.drift.measure import COLUMNS, share_distance
 from components.drift.records import DriftReport, Reference
 from components.labels import CLASSES
@@ -31,19 +32,18 @@ from components.predictions import Window
 if TYPE_CHECKING:
     from evidently.core.report import Context, Snapshot
 
-PAGE = "evidently.html"
 PROJECT = "ferline"
 NUMBERS = ["brightness", "contrast", "sharpness", "confidence"]
 CATEGORIES = ["answer", "uncertain"]
 
 
-class Figure(SingleValueMetric):
+class Figure(SingleValueMetric):  # type: ignore[misc]  # ships annotations that mypy cannot follow
     """A number of ours by name, read from the data handed over beside the window."""
 
     name: str
 
 
-class FigureCalculation(SingleValueCalculation[Figure]):
+class FigureCalculation(SingleValueCalculation[Figure]):  # type: ignore[misc]
     """Looks the number up."""
 
     def calculate(self, context: "Context", current_data: Dataset, reference_data: Dataset | None) -> SingleValue:
@@ -51,7 +51,7 @@ class FigureCalculation(SingleValueCalculation[Figure]):
         return self.result(float(table[self.metric.name]))
 
     def display_name(self) -> str:
-        return self.metric.name
+        return str(self.metric.name)
 
 
 def run_evidently(reference: Reference, window: Window, report: DriftReport) -> "Snapshot":

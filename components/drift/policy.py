@@ -89,8 +89,6 @@ class RetrainPolicy(BaseModel):
     """Fewest new labelled images; with fewer there is nothing to learn from."""
     held_back: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """Share of the new images that is not trained on: there the challenger must not lose against the champion."""
-    tolerated_loss: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """The lower end of the 90 % paired interval of accuracy gained on them lies at or above minus this."""
 
 
 class DriftPolicy(BaseModel):

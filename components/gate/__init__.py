@@ -1,6 +1,6 @@
 """Decide by rules kept as data whether a challenger may replace the champion."""
 
-from components.gate.decide import EvaluatedModel, decide
+from components.gate.decide import EvaluatedModel, NewData, decide
 from components.gate.policy import BehaviourFloors, ChampionRules, GatePolicy, load_policy
 from components.gate.records import Candidate, Decision, RuleVerdict
 
@@ -11,6 +11,7 @@ __all__ = [
     "Decision",
     "EvaluatedModel",
     "GatePolicy",
+    "NewData",
     "RuleVerdict",
     "decide",
     "load_policy",

@@ -56,13 +56,22 @@ class EvaluatedModel:
         return Candidate(self.name, self.model_sha256, self.version, sha256)
 
 
+NewData = tuple[EvaluatedModel, EvaluatedModel]
+"""Challenger and champion on new labelled images that neither was trained on."""
+
+
 def decide(
-    challenger: EvaluatedModel, champion: EvaluatedModel | None, policy: GatePolicy, decided_at: str | None = None
+    challenger: EvaluatedModel,
+    champion: EvaluatedModel | None,
+    policy: GatePolicy,
+    decided_at: str | None = None,
+    new_data: NewData | None = None,
 ) -> Decision:
     """Every rule with its figure and verdict; all must pass. The first model meets the absolute rules alone.
 
-    decided_at: ISO time, now by default. Raises GateError where the two were scored on different test images, where an
-    evaluation and its predictions do not belong together, and for figures taken on PrivateTest.
+    decided_at: ISO time, now by default. new_data: of a retraining, which must not lose there either. Raises GateError
+    where the two were scored on different test images, where an evaluation and its predictions do not belong together,
+    and for figures taken on PrivateTest.
     """
     e = challenger.evaluation
     _check(challenger)
@@ -70,6 +79,8 @@ def decide(
         _check(champion)
         _check_same_images(challenger, champion)
     rules = [*_absolute(e, policy), *(_relative(challenger, champion, policy) if champion else ())]
+    if new_data:
+        rules.append(_new_data(*new_data, policy))
     return Decision(
         decided_at=decided_at or datetime.now(UTC).isoformat(timespec="seconds"),
         verdict="promote" if all(rule.passed for rule in rules) else "reject",
@@ -157,6 +168,19 @@ def _behaviour(e: Evaluation, policy: GatePolicy) -> Iterator[RuleVerdict]:
         yield _floor(
             f"behaviour {rule}", worst.kept_share, floor, f"Share of {worst.n} answers that stay ({worst.name})"
         )
+
+
+def _new_data(challenger: EvaluatedModel, champion: EvaluatedModel, policy: GatePolicy) -> RuleVerdict:
+    for model in (challenger, champion):
+        _check(model)
+    _check_same_images(challenger, champion)
+    ours, theirs = challenger.evaluation.figures, champion.evaluation.figures
+    interval = paired_difference(challenger.labels, challenger.answers, champion.answers, policy.champion.confidence)
+    detail = (
+        f"Macro-F1 gained over champion {champion.version or champion.name} on new labelled images, n = {ours.n}, "
+        f"{100 * policy.champion.confidence:g} % interval {interval.low:.3f} to {interval.high:.3f},"
+    )
+    return _floor("no loss on new data", ours.macro_f1 - theirs.macro_f1, -policy.champion.new_data_loss, detail)
 
 
 def _relative(challenger: EvaluatedModel, champion: EvaluatedModel, policy: GatePolicy) -> Iterator[RuleVerdict]:

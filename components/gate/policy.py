@@ -40,6 +40,9 @@ class ChampionRules(BaseModel):
     drawn again, a loss larger than this would be unlikely."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.90
     """Level of that interval, both ends; 0.90 leaves 5 % below its lower end."""
+    new_data_loss: Share = 0.0
+    """Most macro-F1 that a retrained challenger may lose against the champion on the new labelled images that were held
+    back from its training."""
 
 
 class GatePolicy(BaseModel):

@@ -4,7 +4,7 @@ import shutil
 import uuid
 from pathlib import Path
 
-from components.dataset import DatasetInfo, Origin, write_dataset
+from components.dataset import DatasetInfo, Origin
 from components.errors import DataError
 from components.ingest.records import Faces, Ingested, IngestOptions, Report, refuse_bad
 from components.ingest.sources import SYNTHETIC, read_source
@@ -56,13 +56,8 @@ def _origin(kind: str, source: str | Path, faces: Faces, options: IngestOptions)
 
 def _write(faces: Faces, origin: Origin, work: Path, options: IngestOptions, report: Report) -> Ingested:
     from components.ingest.duplicates import pixel_hashes
-    from components.ingest.manifest import build_manifest, canonical_order
     from components.ingest.splits import assign_splits
+    from components.ingest.version import write_version
 
     sha256 = pixel_hashes(faces.images)
-    faces = assign_splits(faces, sha256, options.held_out, origin.name)
-    order = canonical_order(faces, sha256)
-    images = faces.images[order]
-    manifest = build_manifest(faces, images, sha256, order, report)
-    folder = work / f"ingest-{uuid.uuid4().hex}-version"
-    return Ingested(folder, write_dataset(folder, images, manifest, origin))
+    return write_version(assign_splits(faces, sha256, options.held_out, origin.name), sha256, origin, work, report)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from components.errors import FerlineError, PredictionNotFound
+from components.journal.lineage import forget
 from components.journal.logbook import Logbook, retention_edge
 from components.journal.spool import Spool
 from components.labels import CLASSES
@@ -67,11 +68,15 @@ class Journal:
         return [{str(name): value for name, value in row.items()} for row in shown]
 
     def delete(self, id: str) -> int:
-        """Remove a prediction with its label and picture, here and in the store; how many rows there were."""
+        """Remove a prediction with its label and picture, here and in the store; how many rows there were.
+
+        Dataset versions with its picture go too, unless a model has learned from them.
+        """
         if made_at(id) is None:
             raise PredictionNotFound(f"{id!r} is no id of a prediction.")
         with self._lock:  # a shipment on its way would bring it back
             gone = self.spool.delete(id) + self.logbook.delete(id)
+            forget(self.logbook.store, id)
         if not gone:
             raise PredictionNotFound(f"no prediction {id!r} is on record.")
         return gone

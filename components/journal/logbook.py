@@ -77,12 +77,17 @@ class Logbook:
             parts.append(part.filter(inside).select(columns))
         return pa.concat_tables(parts)
 
-    def rows(self, ids: pa.Array, columns: list[str], version: str) -> pa.Table:
-        """Some columns of one version's predictions by id, ids ascending; ids that are not on record are left out."""
+    def rows(self, ids: pa.Array, columns: list[str], version: str | None = None) -> pa.Table:
+        """Some columns of predictions by id, ids ascending; ids that are not on record are left out.
+
+        version: only its predictions; a shadow's have the ids of the champion's.
+        """
         schema, parts = _schema(["id", *columns]), []
         if len(ids):
             first, last = pc.min(ids).as_py(), pc.max(ids).as_py()
-            wanted = (pc.field("id").isin(ids)) & (pc.field("version") == version)
+            wanted = pc.field("id").isin(ids)
+            if version is not None:
+                wanted &= pc.field("version") == version
             for name in self.store.list(f"{PREDICTIONS}/"):
                 low, high = _range(name)
                 if low <= last and high >= first:

@@ -70,6 +70,24 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     return recipe
 
 
+def flat(recipe: Recipe) -> dict[str, object]:
+    """Dotted key -> value."""
+    found: dict[str, object] = {}
+    for key in keys(recipe):
+        node: Any = recipe
+        for part in key.split("."):
+            node = getattr(node, part)
+        found[key] = node
+    return found
+
+
+def assignments(base: Recipe, recipe: Recipe) -> list[str]:
+    """What `override` must be given to make `recipe` of `base`: `key=value` for each key that differs."""
+    ours, theirs = flat(recipe), flat(base)
+    differing = {key: value for key, value in ours.items() if value != theirs[key]}
+    return [f"{key}={str(v).lower() if isinstance(v, bool) else v}" for key, v in differing.items()]
+
+
 def _assign(root: Recipe, node: T, path: list[str], key: str, value: str) -> T:
     hints = get_type_hints(type(node))
     names = {f.name for f in dataclasses.fields(cast(Any, node))}

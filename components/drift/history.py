@@ -1,0 +1,51 @@
+"""Reports of the monitor in the store: drift/<version>/<window>/, and which of them was the last.
+
+drift/3/<first id>-<last id>/report.json, evidently.html
+drift/latest.json     the newest report, for who shows its figures; written last
+"""
+
+from pathlib import Path
+
+from components.drift.records import DriftReport
+from components.errors import StoreNotFound
+from components.store import Store
+
+ROOM, RECORD, PAGE = "drift", "report.json", "evidently.html"
+LATEST = f"{ROOM}/latest.json"
+
+
+def folder_of(version: str, window: str) -> str:
+    """Name of a report's folder in the store."""
+    return f"{ROOM}/{version}/{window}"
+
+
+def keep(store: Store, report: DriftReport, folder: Path) -> str:
+    """Put a report's folder into the store, with the report in it; its URI."""
+    (folder / RECORD).write_text(report.to_json())
+    return store.put_folder(folder, folder_of(report.version, report.window))
+
+
+def publish(store: Store, report: DriftReport) -> None:
+    """Make a report the newest one."""
+    store.put_bytes(LATEST, report.to_json().encode())
+
+
+def newest(store: Store) -> DriftReport | None:
+    """The newest report of any version."""
+    try:
+        return DriftReport.from_json(store.read_bytes(LATEST).decode())
+    except StoreNotFound:
+        return None
+
+
+def earlier(store: Store, version: str, most: int = 20) -> list[DriftReport]:
+    """The newest reports of a version, oldest first."""
+    names = sorted(name for name in store.list(f"{ROOM}/{version}/") if name.endswith(f"/{RECORD}"))
+    whole = [name for name in names[-most:] if store.exists(name.removesuffix(f"/{RECORD}"))]
+    return [DriftReport.from_json(store.read_bytes(name).decode()) for name in whole]
+
+
+def versions(store: Store) -> list[str]:
+    """Versions with reports, ascending."""
+    found = {name.split("/")[1] for name in store.list(f"{ROOM}/") if name.endswith(f"/{RECORD}")}
+    return sorted(found, key=lambda version: (len(version), version))

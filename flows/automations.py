@@ -1,0 +1,102 @@
+"""What Prefect's server does by itself: start a retraining on an alarm, and mark the runs of dead workers as crashed.
+
+Made by name: a second set-up changes what is there instead of adding to it.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from prefect.automations import Automation
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState, RunDeployment
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound
+
+from components.errors import ModelNotFound
+from flows.monitor import EVENT
+
+RETRAINING = "retrain/on-drift"
+ON_DRIFT, ZOMBIES = "ferline: retrain on drift", "ferline: crash runs of dead workers"
+ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
+SILENCE = timedelta(seconds=90)
+"""Without a sign of life a run counts as dead. Workers need PREFECT_FLOWS_HEARTBEAT_FREQUENCY well below it: 30."""
+
+
+def make_automations() -> list[str]:
+    """Make or renew both; their names. Raises ModelNotFound where the deployment that is to be started is missing."""
+    made = (_on_drift(_deployment(RETRAINING)), _crash_zombies())
+    for automation in made:
+        _renew(automation)
+    return [automation.name for automation in made]
+
+
+def _on_drift(deployment: UUID) -> Automation:
+    return Automation(
+        name=ON_DRIFT,
+        description="An alarm of drift-monitor starts a retraining; the flow itself keeps cool-down and daily cap.",
+        trigger=EventTrigger(
+            expect={EVENT},
+            match={"prefect.resource.id": "ferline.drift.*"},
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=[
+            RunDeployment(
+                source="selected",
+                deployment_id=deployment,
+                job_variables=None,
+                parameters={
+                    "trigger": {
+                        "reason": _from_event(
+                            "drift of version {{ event.payload.version }}: {{ event.payload.checks | join(', ') }}"
+                        ),
+                        "report": _from_event("{{ event.payload.uri }}"),
+                    }
+                },
+            )
+        ],
+    )
+
+
+def _from_event(template: str) -> dict[str, str]:
+    """A value that the server fills in from the event."""
+    return {"__prefect_kind": "jinja", "template": template}
+
+
+def _crash_zombies() -> Automation:
+    return Automation(
+        name=ZOMBIES,
+        description="A run whose worker died keeps its concurrency slot, and the next alarm would be cancelled.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{state}" for state in ENDED)},
+            match={"prefect.resource.id": ["prefect.flow-run.*"]},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=SILENCE,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED, name="Crashed", message=f"no heartbeat for {SILENCE.seconds} s", force=True
+            )
+        ],
+    )
+
+
+def _deployment(name: str) -> UUID:
+    with get_client(sync_client=True) as client:
+        try:
+            return client.read_deployment_by_name(name).id
+        except ObjectNotFound as error:
+            raise ModelNotFound(
+                f"there is no deployment {name}: prefect --no-prompt deploy --all --prefect-file infra/prefect.yaml"
+            ) from error
+
+
+def _renew(automation: Automation) -> None:
+    with get_client(sync_client=True) as client:
+        for known in client.read_automations_by_name(automation.name):
+            client.delete_automation(known.id)
+    automation.create()
