@@ -16,7 +16,7 @@ from components.predictions import Window
 def detect(reference: Reference, window: Window, policy: DriftPolicy) -> DriftReport:
     """Every check that is not off. window: at least one row."""
     drawn = window.table.iloc[window.drawn]
-    findings = list(column_findings(reference.table, drawn, policy))
+    findings = list(column_findings(reference, drawn, policy))
     both = reference.embedding is not None and window.embedding is not None
     if both and policy.checks.embedding.severity != "off":
         assert reference.embedding is not None
@@ -101,5 +101,5 @@ def _slices(reference: Reference, window: Window, policy: DriftPolicy) -> Sequen
 def _slice(tag: str, reference: Reference, rows: pd.DataFrame, policy: DriftPolicy) -> Slice:
     most = policy.window.sample
     drawn = rows if len(rows) <= most else rows.sample(most, random_state=0)
-    findings = tuple(column_findings(reference.table, drawn, policy))
+    findings = tuple(column_findings(reference, drawn, policy))
     return Slice(tag, len(rows), float(rows["confidence"].mean()), float(rows["uncertain"].mean()), findings)

@@ -24,7 +24,7 @@ from evidently.ui.workspace import Workspace
 
 from components.drift.detect import figures
 from components.drift.history import PAGE
-from components.drift.measure import COLUMNS, share_distance
+from components.drift.measure import COLUMNS, STATISTICS
 from components.drift.records import DriftReport, Reference
 from components.labels import CLASSES
 from components.predictions import Window
@@ -59,9 +59,9 @@ def run_evidently(reference: Reference, window: Window, report: DriftReport) -> 
     numbers = figures(report)
     thresholds = {finding.check: finding for finding in report.findings}
     metrics: list[Any] = []
-    for check, (column, _, statistic) in COLUMNS.items():
+    for check, (column, _) in COLUMNS.items():
         if check in thresholds:
-            method = "jensenshannon" if statistic is share_distance else "wasserstein"
+            method = "jensenshannon" if column in STATISTICS else "wasserstein"
             metrics.append(ValueDrift(column=column, method=method, threshold=thresholds[check].threshold))
     metrics += [MeanValue(column=column) for column in NUMBERS] + [UniqueValueCount(column="answer")]
     metrics += [Figure(name=name) for name in numbers]
@@ -117,8 +117,8 @@ def dashboard(versions: Sequence[str]) -> DashboardModel:
         _lines("Share of checks that say drift", ["drift share"], versions, "full"),
         _lines("Accuracy where labels came, and estimated", ["accuracy", "estimated accuracy"], versions),
         _lines("Macro-F1 where labels came, and estimated", ["macro-F1", "estimated macro-F1"], versions),
-        _drift("Image statistics: distance from the reference", COLUMNS, "covariate", versions),
-        _drift("Answers: distance from the reference", COLUMNS, "prediction", versions),
+        _drift("Image statistics: distance from the reference", "covariate", versions),
+        _drift("Answers: distance from the reference", "prediction", versions),
         _lines("Embedding: told apart by a classifier (0.5: not)", ["value of embedding"], versions),
         _lines("Uncertain share", ["mean of uncertain"], versions),
         _bars("Class shares of the answers", [f"mean of share {name}" for name in CLASSES], versions),
@@ -158,6 +158,6 @@ def _bars(title: str, names: Sequence[str], versions: Sequence[str]) -> Dashboar
     return bar_plot_panel(title, series, size="full", stacked=True)
 
 
-def _drift(title: str, columns: Mapping[str, Any], kind: str, versions: Sequence[str]) -> DashboardPanelPlot:
-    chosen = [check for check, (_, of, _) in columns.items() if of == kind]
+def _drift(title: str, kind: str, versions: Sequence[str]) -> DashboardPanelPlot:
+    chosen = [check for check, (_, of) in COLUMNS.items() if of == kind]
     return _lines(title, [f"value of {check}" for check in chosen], versions)

@@ -30,22 +30,22 @@ class Checks(BaseModel):
 
     model_config = STRICT
 
-    brightness: Check = Check(effect=0.15)
+    brightness: Check = Check(effect=0.10)
     """Covariate. Wasserstein distance in standard deviations of the reference."""
-    contrast: Check = Check(effect=0.15)
+    contrast: Check = Check(effect=0.10)
     """Covariate, the same."""
-    sharpness: Check = Check(effect=0.15)
+    sharpness: Check = Check(effect=0.10)
     """Covariate, the same."""
-    embedding: Check = Check(effect=0.60)
+    embedding: Check = Check(effect=0.53)
     """Covariate. How well a classifier tells window and reference apart by what the model sees: area under its ROC
     curve, 0.5 for not at all, 1 for always."""
-    answers: Check = Check(effect=0.10)
+    answers: Check = Check(effect=0.06)
     """Prediction. Jensen-Shannon distance of the class shares, 0 to 0.83."""
-    confidence: Check = Check(effect=0.15)
+    confidence: Check = Check(effect=0.10)
     """Prediction. Wasserstein distance in standard deviations of the reference."""
-    uncertain: Check = Check(effect=0.10)
+    uncertain: Check = Check(effect=0.06)
     """Prediction. Jensen-Shannon distance of the shares of uncertain and certain answers."""
-    labels: Check = Check(effect=0.15, severity="warning")
+    labels: Check = Check(effect=0.10, severity="warning")
     """Label. Jensen-Shannon distance of the class shares among labels. Who corrects an answer chooses what gets a
     label: a warning unless all of a part of the traffic is labelled."""
     accuracy: Check = Check(effect=0.02)
@@ -96,7 +96,7 @@ class DriftPolicy(BaseModel):
 
     model_config = STRICT
 
-    false_alarm: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    false_alarm: Annotated[float, Field(gt=0, lt=0.5)] = 0.02
     """How often a check may fire on a window without drift: its threshold is never below what so few resamples of the
     reference, of the window's size, exceed."""
     window: WindowPolicy = WindowPolicy()

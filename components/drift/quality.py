@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from components.drift.measure import column_finding, share_distance
+from components.drift.measure import column_finding
 from components.drift.policy import DriftPolicy
 from components.drift.records import Estimate, Finding, Floats, Quality, Reference
 from components.evaluation.bootstrap import accuracy_of, intervals, macro_f1_of
@@ -35,8 +35,7 @@ def quality_findings(reference: Reference, window: Window, quality: Quality, pol
     """Labels and quality against the reference's, on the labelled rows; checks that are off are left out."""
     checks, rows = policy.checks, quality.labelled
     if checks.labels.severity != "off":
-        before, now = (table["label"].to_numpy(np.float64) for table in (reference.table, window.labelled))
-        yield column_finding("labels", "label", share_distance, before, now, checks.labels, policy.false_alarm)
+        yield column_finding("labels", "label", "label", reference, window.labelled, checks.labels, policy.false_alarm)
     truth, answers = (reference.table[name].to_numpy(np.int64) for name in ("label", "answer"))
     table = np.bincount(truth * K + answers, minlength=K * K).reshape(K, K)
     for name, was, now_is, interval in (
