@@ -16,7 +16,11 @@ class Settings(BaseSettings):
     """Every FERLINE_* variable."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FERLINE_", env_file=(REPOSITORY / ".env", ".env"), extra="ignore", frozen=True
+        env_prefix="FERLINE_",
+        env_file=(REPOSITORY / ".env", ".env"),
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
     )
 
     home: Path = Field(

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components.journal.compare import Comparison
+from components.labels import CLASSES
 from flows.summary import percent
 
 
@@ -12,14 +13,26 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if not comparison.versions:
         console.print("the prediction log holds nothing of these days: `make serve`, and ask it something")
         return
-    table = Table("version", "as", "answers", "confidence", "uncertain", "median", "99 %", "labelled", "macro-F1")
+    table = Table(
+        "version", "as", "answers", "confidence", "uncertain", "median", "99 %", "labelled", "macro-F1", "accuracy"
+    )
     for v in comparison.versions:
         q = v.quality
-        quality = ("0", "") if q is None else (str(q.labelled), percent(q.macro_f1, q.macro_f1_interval))
+        quality = ("0", "", "")
+        if q is not None:
+            quality = (
+                str(q.labelled),
+                percent(q.macro_f1, q.macro_f1_interval),
+                percent(q.accuracy, q.accuracy_interval),
+            )
         table.add_row(
             v.version, ", ".join(v.roles), str(v.predictions), f"{100 * v.confidence:.1f} %",
             f"{100 * v.uncertain:.1f} %", f"{v.latency_ms:.1f} ms", f"{v.latency_ms_p99:.1f} ms", *quality,
         )  # fmt: skip
+    console.print(table)
+    table = Table("answers of version", *CLASSES)
+    for v in comparison.versions:
+        table.add_row(v.version, *(f"{100 * share:.0f} %" for share in v.shares.values()))
     console.print(table)
     if not comparison.pairs:
         return

@@ -2,19 +2,23 @@
 
 import asyncio
 import logging
+import os
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
+import anyio
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -23,6 +27,7 @@ from components.errors import FerlineError, ModelNotFound, RequestError
 from components.labels import CLASSES
 from serving import metrics
 from serving.batcher import Batcher
+from serving.champion import Champion
 from serving.documents import (
     RETRY_SECONDS,
     Document,
@@ -44,6 +49,11 @@ from serving.roles import Chosen, Roles
 from serving.samples import sample_faces
 
 log = logging.getLogger("ferline.serving")
+SHADOWS_WAITING = 256
+"""More than this a slow challenger is not asked; what the champion answers does not wait for it."""
+
+D = TypeVar("D")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,8 @@ class Desk:
 
     def __init__(self, roles: Roles, recorder: Recorder, limits: Limits, webhook_secret: str = "") -> None:
         self.roles, self.recorder, self.limits, self.webhook_secret = roles, recorder, limits, webhook_secret
-        self.batcher = Batcher()
+        self.batcher, self.shadows = Batcher(), Batcher(SHADOWS_WAITING)
+        self._decoding = anyio.CapacityLimiter(os.cpu_count() or 1)  # each may hold a picture of 40 megapixels
         self._shadows: set[asyncio.Task[None]] = set()
 
     @cached_property
@@ -93,6 +104,9 @@ class Desk:
         handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
             FerlineError: _explained,
             HTTPException: _explained,
+            ClientDisconnect: _gone,
+            sqlite3.Error: _unwritable,
+            OSError: _unwritable,
             Exception: _unexplained,
         }
         return Starlette(routes=routes, exception_handlers=handlers)
@@ -120,7 +134,7 @@ class Desk:
 
     async def answer(self, data: bytes, asked: Asked) -> Document:
         """The document of /predict."""
-        answered = await self._ask(await run_in_threadpool(_faces, data, asked), asked)
+        answered = await self._ask(await self._decode(_faces, data, asked), asked)
         documents = [prediction(item) for item in answered]
         return {"answers": documents} if asked.options.face == "all" else documents[0]
 
@@ -131,7 +145,7 @@ class Desk:
         if options.face == "all":
             raise RequestError(422, "face=all is for single pictures: in a batch every picture has one answer.")
         asked = Asked(started, options, self.choose(_client(request)))
-        cut = await run_in_threadpool(lambda: [_face_or_error(data, asked) for data in pictures])
+        cut = await self._decode(_cut_all, pictures, asked)
         answered = iter(await self._ask([face for face in cut if isinstance(face, Face)], asked))
         documents = [prediction(next(answered)) if isinstance(f, Face) else describe_error(f) for f in cut]
         return Reply({"answers": documents})
@@ -154,7 +168,7 @@ class Desk:
                 409, f"version {model.version.version} is a {model.package['preset']} without attention: it has no "
                 "rollout to show. Ask /predict, or promote a transformer.",
             )  # fmt: skip
-        answered = await self._ask(await run_in_threadpool(_faces, data, asked), asked)
+        answered = await self._ask(await self._decode(_faces, data, asked), asked)
         return await run_in_threadpool(explained, answered, asked.options.colours, asked.options.strength)
 
     async def feedback(self, request: Request) -> Response:
@@ -193,10 +207,12 @@ class Desk:
 
     async def ready(self, request: Request) -> Response:
         """200 while a model answers, with what the last look at the registry met."""
-        champion = self.roles.champion
-        model, problem = champion.current, champion.problem
-        known = {"model": None if model is None else model.version.version, "problem": problem or None}
-        return Reply({"ready": model is not None, **known}, 200 if model else 503)
+        champion, challenger = self.roles.champion, self.roles.challenger
+        model = champion.current
+        known: Document = {"ready": model is not None, **_standing(champion)}
+        if challenger is not None:
+            known["challenger"] = _standing(challenger)
+        return Reply(known, 200 if model else 503)
 
     def choose(self, client: str) -> Chosen:
         """The model for a client; raises RequestError 503 where there is none."""
@@ -210,7 +226,7 @@ class Desk:
     async def _ask(self, faces: list[Face], asked: Asked) -> list[Answered]:
         """Answers to faces, logged."""
         chosen, ids = asked.chosen, [new_id() for _ in faces]
-        answered = await self._answers(faces, ids, chosen.model)
+        answered = await _answers(self.batcher, faces, ids, chosen.model)
         await self.recorder.keep(answered, chosen.role, asked.options.tag, asked.started)
         if chosen.shadow is not None:
             task = asyncio.create_task(self._shadow(faces, ids, chosen.shadow, asked.options.tag))
@@ -218,16 +234,16 @@ class Desk:
             task.add_done_callback(self._shadows.discard)
         return answered
 
-    async def _answers(self, faces: list[Face], ids: list[str], model: ServedModel) -> list[Answered]:
-        # All are queued before one is waited for, so that they share a run of the model.
-        answers = await asyncio.gather(*(self.batcher.ask(model, face.crop) for face in faces))
-        return [Answered(id, face, answer, model) for id, face, answer in zip(ids, faces, answers, strict=True)]
+    async def _decode(self, work: Callable[[D, Asked], T], data: D, asked: Asked) -> T:
+        return await anyio.to_thread.run_sync(work, data, asked, limiter=self._decoding)
 
     async def _shadow(self, faces: list[Face], ids: list[str], model: ServedModel, tag: str) -> None:
         """The challenger's answer to what the champion has answered, for the log alone."""
         started = time.perf_counter()
         try:
-            await self.recorder.keep(await self._answers(faces, ids, model), "shadow", tag, started)
+            await self.recorder.keep(await _answers(self.shadows, faces, ids, model), "shadow", tag, started)
+        except RequestError:  # too many wait: the challenger is slower than the traffic
+            metrics.SHADOWS_DROPPED.inc(len(faces))
         except Exception:  # nobody waits for it
             log.exception("the shadow, version %s, failed", model.version.version)
 
@@ -243,6 +259,12 @@ class Desk:
                 ) from error  # fmt: skip
 
         return within
+
+
+async def _answers(batcher: Batcher, faces: list[Face], ids: list[str], model: ServedModel) -> list[Answered]:
+    # All are queued before one is waited for, so that they share a run of the model.
+    answers = await asyncio.gather(*(batcher.ask(model, face.crop) for face in faces))
+    return [Answered(id, face, answer, model) for id, face, answer in zip(ids, faces, answers, strict=True)]
 
 
 def allow_origins(app: ASGIApp, origins: str) -> ASGIApp:
@@ -276,9 +298,14 @@ def _faces(data: bytes, asked: Asked) -> list[Face]:
     return cut_faces(read_picture(data), asked.options.face, asked.chosen.model.size, asked.options.margin)
 
 
+def _cut_all(pictures: list[bytes], asked: Asked) -> list[Face | FerlineError]:
+    return [_face_or_error(data, asked) for data in pictures]
+
+
 def _face_or_error(data: bytes, asked: Asked) -> Face | FerlineError:
     try:
-        return _faces(data, asked)[0]
+        face = _faces(data, asked)[0]
+        return replace(face, cut=face.crop)  # the whole pictures of a batch are not kept
     except FerlineError as error:
         return error
 
@@ -286,6 +313,24 @@ def _face_or_error(data: bytes, asked: Asked) -> Face | FerlineError:
 async def _explained(request: Request, error: Exception) -> Response:
     """Errors with a message for whoever sent the request."""
     return error_response(error)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """The client hung up while it sent: nobody reads this, and nobody is at fault."""
+    return Response(status_code=400)
+
+
+async def _unwritable(request: Request, error: Exception) -> Response:
+    """A full or broken disk, a locked spool: not the client's fault, and it may pass."""
+    log.error("%s %s could not be carried out: %s", request.method, request.url.path, error)
+    return error_response(
+        RequestError(503, "the service cannot write to its disk now; its log says why.", retry_after=RETRY_SECONDS)
+    )
+
+
+def _standing(model: Champion) -> Document:
+    now = model.current
+    return {"model": None if now is None else now.version.version, "problem": model.problem or None}
 
 
 async def _unexplained(request: Request, error: Exception) -> Response:

@@ -49,14 +49,15 @@ class _Waiting:
 class Batcher:
     """One queue and one thread; made inside a running event loop by its first question."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
+        self.most_waiting = most_waiting
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ferline-model")
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
     async def ask(self, model: ServedModel, crop: npt.NDArray[np.uint8]) -> Answer:
         """The model's answer to uint8 [height, width]. Raises RequestError 503 where too many wait already."""
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= self.most_waiting:
             raise RequestError(503, f"{len(self._waiting)} faces wait for an answer already; ask again soon.")
         loop = asyncio.get_running_loop()
         item = _Waiting(model, crop, loop.create_future())
@@ -67,6 +68,9 @@ class Batcher:
 
     async def _work(self) -> None:
         while self._waiting:
+            self._waiting = [item for item in self._waiting if not item.answer.done()]  # their clients have gone
+            if not self._waiting:
+                return
             model = self._waiting[0].model
             batch = [item for item in self._waiting if item.model is model][:MOST]
             chosen = set(map(id, batch))

@@ -7,11 +7,11 @@ the last good version serves on from its local copy.
 
 import json
 import logging
-import os
 import random
 import shutil
 import threading
 import time
+import uuid
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -42,18 +42,24 @@ class Champion:
         self.current: ServedModel | None = None
         self.problem = "nothing was loaded yet"
         """What the last look at the registry met; empty after a good one."""
-        self._failed = ""
+        self._failed: str | None = None
         self._woken_at = 0
         self._stopped = threading.Event()
         self._one_at_a_time = threading.Lock()
 
     def start(self) -> None:
-        """Load what is wanted, or the last good version where that fails; then go on watching in a thread."""
+        """Serve the last good version at once where there is one, then look at the registry, then go on watching.
+
+        A registry that is away takes minutes to be given up: nobody waits for it who can be answered. An optional
+        model waits for the registry: it may have been withdrawn meanwhile.
+        """
         self._woken_at = self._touched()
-        self.refresh()
-        if self.current is None:
+        if not self.optional:
             self._load_last_good()
-        threading.Thread(target=self._watch, name="ferline-champion", daemon=True).start()
+        looked = self.current is None and not self.optional
+        if looked:
+            self.refresh()
+        threading.Thread(target=self._watch, args=(looked,), name="ferline-champion", daemon=True).start()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -71,7 +77,7 @@ class Champion:
                 version = self.registry.get(self.wanted)
                 if self._serves(version):
                     self._renew(version)
-                    self._failed = self.problem = ""
+                    self._failed, self.problem = None, ""
                     return False
                 if version.model_sha256 == self._failed:
                     return False  # it was told; another try would fail again
@@ -94,15 +100,20 @@ class Champion:
         return now is not None and now.version.model_sha256 == version.model_sha256 and bool(version.model_sha256)
 
     def _swap(self, version: ModelVersion) -> None:
+        known = self._folder(version).is_dir()
         folder = self._copy(version)
         try:
             model = load_model(folder, version)
         except FerlineError:
             shutil.rmtree(folder, ignore_errors=True)
+            if known:  # it was the copy that was damaged, perhaps: a second one is fetched
+                log.warning("the copy in %s cannot be served; fetching another", folder)
+                self._swap(version)
+                return
             self._failed = version.model_sha256
             metrics.FAILED_SWAPS.inc()
             raise
-        self._failed, self.problem = "", ""
+        self._failed, self.problem = None, ""
         self._take(model)
         self._remember(model)
 
@@ -110,10 +121,11 @@ class Champion:
         """The same model, with what has become of it since: its aliases, its standing."""
         if self.current is not None and self.current.version != version:
             self.current = replace(self.current, version=version)
+            self._remember(self.current)
 
     def _let_go(self) -> None:
         if self.current is not None:
-            metrics.SERVED.labels(self.current.version.version).set(0)
+            metrics.SERVED.labels(self.current.version.version, self.wanted).set(0)
             log.info("%s is gone: version %s no longer answers", self.wanted, self.current.version.version)
         self.current = None
 
@@ -122,17 +134,16 @@ class Champion:
         self.current = model
         if before is not None:
             metrics.SWAPS.inc()
-            metrics.SERVED.labels(before.version.version).set(0)
-        metrics.SERVED.labels(model.version.version).set(1)
+            metrics.SERVED.labels(before.version.version, self.wanted).set(0)
+        metrics.SERVED.labels(model.version.version, self.wanted).set(1)
         log.info("serving %s version %s", model.version.name, model.version.version)
 
     def _copy(self, version: ModelVersion) -> Path:
         """A copy of one's own of the registered artifact: what is served does not change under it."""
-        folder = self.home / f"{version.version}-{version.model_sha256[:16]}"
+        folder = self._folder(version)
         if folder.is_dir():
             return folder
-        scratch = self.home / f".{folder.name}-{os.getpid()}"
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch = self.home / f".{folder.name}-{uuid.uuid4().hex}"  # the challenger's watch may fetch the same
         scratch.mkdir(parents=True)
         try:
             self.registry.download(version.version, scratch).rename(folder)
@@ -143,9 +154,12 @@ class Champion:
             shutil.rmtree(scratch, ignore_errors=True)
         return folder
 
+    def _folder(self, version: ModelVersion) -> Path:
+        return self.home / f"{version.version}-{version.model_sha256[:16]}"
+
     def _remember(self, model: ServedModel) -> None:
         record = {"schema_version": 1, "folder": model.folder.name, "version": asdict(model.version)}
-        scratch = self.home / f".{self._last_good.name}-{os.getpid()}"
+        scratch = self.home / f".{self._last_good.name}-{uuid.uuid4().hex}"
         scratch.write_text(json.dumps(record))
         scratch.replace(self._last_good)
         self._prune()
@@ -181,10 +195,12 @@ class Champion:
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / WAKE).touch()
 
-    def _watch(self) -> None:
+    def _watch(self, looked: bool) -> None:
         while not self._stopped.is_set():
+            if not looked:
+                self.refresh()
             self._wait(self.poll_seconds * random.uniform(0.8, 1.2))  # workers do not ask in step
-            self.refresh()
+            looked = False
 
     def _wait(self, seconds: float) -> None:
         """So long, or until somebody wakes the workers."""

@@ -53,13 +53,21 @@ class Face:
 def find_faces(picture: Gray) -> list[Box]:
     """Faces of at least 24 pixels, largest first."""
     shrunk = min(1.0, SEARCH_SIDE / max(picture.shape))
-    searched = picture if shrunk == 1 else cv2.resize(picture, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA)
+    searched = shrink(picture, shrunk)
     least = max(LEAST_FACE, min(searched.shape) // 12)
     found = _cascade().detectMultiScale(
         cv2.equalizeHist(np.asarray(searched, np.uint8)), scaleFactor=1.1, minNeighbors=6, minSize=(least, least)
     )
     boxes = [Box(*(round(float(value) / shrunk) for value in box)) for box in found]
     return sorted(boxes, key=lambda box: box.width * box.height, reverse=True)
+
+
+def shrink(picture: Gray, share: float) -> Gray:
+    """The same at a share of its size, no side below a pixel."""
+    if share >= 1:
+        return picture
+    width, height = (max(1, round(share * side)) for side in picture.shape[::-1])
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def cut_faces(picture: Gray, mode: FaceMode, size: tuple[int, int], margin: float = 0.0) -> list[Face]:

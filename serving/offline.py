@@ -66,9 +66,9 @@ def score(source: Path, out: Path, model: ServedModel, options: Options, explain
     if explain and not model.has_rollout:
         raise DataError(f"version {model.version.version} has no attention: leave --explain out.")
     parts = out.with_name(f".{out.name}.parts")
+    _begin(parts, _stamp(source), model, options, explain)
     with_pictures = _open(source, parts / "unpacked")
     names = [name for name, _ in with_pictures]
-    _begin(parts, names, model, options, explain)
     done = resumed = min(len(names), PART * len(list(parts.glob("*.parquet"))))
     pictures = iter(with_pictures[done:])
     with ThreadPoolExecutor() as pool:
@@ -95,17 +95,19 @@ def _open(source: Path, unpacked: Path) -> list[tuple[str, Picture]]:
         found: list[tuple[str, Picture]] = [
             (path.relative_to(source).as_posix(), partial(_read, path)) for path in files
         ]
-    elif source.is_file():
-        found = list(_rows(source))
     else:
-        raise DataError(f"{source} is not there; name a folder of pictures, an archive of one, or a CSV.")
+        found = list(_rows(source))
     if not found:
         raise DataError(f"{source} holds no picture.")
     return found
 
 
 def _read(path: Path) -> Gray:
-    return read_picture(path.read_bytes())
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadPicture(f"the file cannot be read: {error.strerror}.") from error
+    return read_picture(data)
 
 
 def _rows(table: Path) -> Iterator[tuple[str, Picture]]:
@@ -126,7 +128,7 @@ def _pixels(text: str) -> Gray:
     """A row's numbers as a square picture."""
     try:
         values = np.array(text.split(), np.int64)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadPicture(f"pixels are not all numbers: {error}.") from error
     side = isqrt(len(values))
     if side * side != len(values) or side < 16 or values.min() < 0 or values.max() > 255:
@@ -134,9 +136,17 @@ def _pixels(text: str) -> Gray:
     return values.astype(np.uint8).reshape(side, side)
 
 
-def _begin(parts: Path, names: list[str], model: ServedModel, options: Options, explain: bool) -> None:
+def _stamp(source: Path) -> str:
+    """What tells whether a source is the one that was begun with: its place, and its files' names, sizes and times."""
+    if not source.exists():
+        raise DataError(f"{source} is not there; name a folder of pictures, an archive of one, or a CSV.")
+    files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+    lines = [f"{path.absolute()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
+    return hashlib.sha256("\n".join([str(source.absolute()), *lines]).encode()).hexdigest()
+
+
+def _begin(parts: Path, digest: str, model: ServedModel, options: Options, explain: bool) -> None:
     """Make the parts' folder, or see that it was begun with the same pictures, model and options."""
-    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
     facts = {"pictures": digest, "model": model.version.model_sha256, "explain": explain, **options.model_dump()}
     record = parts / "run.json"
     if record.exists() and json.loads(record.read_text()) != facts:

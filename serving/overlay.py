@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from serving.faces import shrink
+
 MOST_SIDE = 1024
 
 
@@ -16,9 +18,7 @@ def overlay(face: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32], colours:
 
     face: uint8 [h, w]; heat: float32 [H, W], 0 to 1; colours: a colour map of matplotlib; strength: 0 to 1.
     """
-    shrunk = MOST_SIDE / max(face.shape)  # 40 megapixels in floats would take gigabytes
-    if shrunk < 1:
-        face = np.asarray(cv2.resize(face, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA), np.uint8)
+    face = shrink(face, MOST_SIDE / max(face.shape))  # 40 megapixels in floats would take gigabytes
     height, width = face.shape
     warm = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR).clip(0, 1)
     colour = matplotlib.colormaps[colours](warm)[..., :3]

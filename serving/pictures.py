@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from components.errors import BadPicture, PictureTooLarge, UnknownPictureType
+from components.errors import BadPicture, FerlineError, PictureTooLarge, UnknownPictureType
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MOST_PIXELS = 40_000_000
@@ -40,8 +40,9 @@ def read_picture(data: bytes) -> Gray:
         ) from error
     except Image.DecompressionBombError as error:
         raise PictureTooLarge(f"{error}; at most {MOST_PIXELS:,} pixels are taken.") from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError, MemoryError) as error:
-        # what Pillow's decoders raise on broken data
+    except FerlineError:
+        raise
+    except Exception as error:  # Pillow's decoders raise a dozen unrelated types on broken data
         raise BadPicture(f"the picture is broken: {error}. Send it again, whole.") from error
 
 
@@ -56,9 +57,12 @@ def _check_size(width: int, height: int) -> None:
 
 def _gray(picture: Image.Image) -> Gray:
     if picture.mode in DEEP_MODES:
-        deep = np.asarray(picture, np.float64)
+        deep = np.asarray(picture)
         scale = 257 if deep.max() > 255 else 1  # 16 bits a pixel, or 8 in a wide type
-        return np.clip(deep / scale, 0, 255).round().astype(np.uint8)
+        gray = np.empty(deep.shape, np.uint8)
+        for k, row in enumerate(deep):  # row by row: 40 megapixels in floats would take gigabytes
+            gray[k] = np.clip(row / scale, 0, 255).round()
+        return gray
     if "A" in picture.getbands() or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         ground = Image.new("RGBA", picture.size, (BACKGROUND,) * 3 + (255,))

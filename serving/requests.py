@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 
 from components.errors import RequestError
@@ -83,6 +84,10 @@ async def many_pictures(request: Request, most: int) -> tuple[list[bytes], Optio
     if len(pictures) > most:
         raise RequestError(413, f"{len(pictures)} pictures came; at most {most} are answered in one request.")
     return pictures, options
+
+
+MultiPartParser.spool_max_size = 1 << 30
+"""Forms stay in memory, whose size the body's limit sees to: a full disk must not stop an answer."""
 
 
 def _is_form(request: Request) -> bool:

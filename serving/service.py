@@ -54,7 +54,7 @@ class Front:
     name="ferline",
     workers=load_settings().serve_workers,
     http={"host": "127.0.0.1", "port": 3000},
-    traffic={"timeout": 60},
+    traffic={"timeout": load_settings().serve_timeout_seconds + 30},  # ours comes first
 )
 class FaceService:
     """Serves whatever the registry's alias points at; follows it when it moves."""
@@ -79,7 +79,7 @@ class FaceService:
             else:
                 await (own if self.desk.routes(scope["path"]) else rest)(scope, receive, send)
 
-        keyed = Access(inside, Keys(s.serve_keys)) if s.serve_keys else inside
+        keyed = Access(inside, Keys(s.serve_keys.expanduser())) if s.serve_keys else inside
         return allow_origins(keyed, s.serve_origins)
 
     @bentoml.api  # type: ignore[untyped-decorator]
@@ -93,7 +93,7 @@ class FaceService:
         """The same with the attention rollout, as numbers and as a PNG over the face."""
         asked = Asked(time.perf_counter(), Options(face=face, colours=colours), self.desk.choose(""))
         documents, _ = await self.desk.explanation(image.read_bytes(), asked)
-        return documents[0]
+        return {"answers": documents} if face == "all" else documents[0]
 
 
 def _roles(s: Settings) -> Roles:

@@ -65,8 +65,13 @@ class Spool:
             count, oldest = connection.execute("SELECT count(*), coalesce(min(id), '') FROM predictions").fetchone()
             return int(count), str(oldest)
 
-    def take(self, most: int) -> tuple[str, str, list[Prediction]] | None:
-        """The next shipment: its day, its name and its rows.
+    def newest(self) -> int:
+        """Place of the newest row: what comes later has a higher one."""
+        with self._open() as connection:
+            return int(connection.execute("SELECT coalesce(max(rowid), 0) FROM predictions").fetchone()[0])
+
+    def take(self, most: int, edge: int) -> tuple[str, str, list[Prediction]] | None:
+        """The next shipment of rows up to a place: its day, its name and its rows.
 
         Rows stay assigned to it until `drop`, so that one that was interrupted goes out again under the same name.
         """
@@ -74,7 +79,7 @@ class Spool:
             begun = connection.execute(
                 "SELECT shipment, day FROM predictions WHERE shipment IS NOT NULL LIMIT 1"
             ).fetchone()
-            name, day = begun or _assign(connection, most)
+            name, day = begun or _assign(connection, most, edge)
             if not name:
                 return None
             rows = connection.execute(f"{SELECT} WHERE shipment = ? ORDER BY id", (name,)).fetchall()
@@ -145,16 +150,17 @@ class Spool:
             yield connection
 
 
-def _assign(connection: sqlite3.Connection, most: int) -> tuple[str, str]:
+def _assign(connection: sqlite3.Connection, most: int, edge: int) -> tuple[str, str]:
     """Make the oldest day's first rows a shipment, named by its first and last id, and by chance.
 
     An id alone names no file: a shadow's row has the id of one that may have gone already.
     """
-    oldest = connection.execute("SELECT min(day) FROM predictions WHERE shipment IS NULL").fetchone()[0]
+    free = "FROM predictions WHERE shipment IS NULL AND rowid <= ?"
+    oldest = connection.execute(f"SELECT min(day) {free}", (edge,)).fetchone()[0]
     if oldest is None:
         return "", ""
     rows = connection.execute(
-        "SELECT rowid, id FROM predictions WHERE shipment IS NULL AND day = ? ORDER BY id LIMIT ?", (oldest, most)
+        f"SELECT rowid, id {free} AND day = ? ORDER BY id LIMIT ?", (edge, oldest, most)
     ).fetchall()
     name = f"{rows[0][1]}-{rows[-1][1]}-{uuid.uuid4().hex[:8]}"
     connection.executemany("UPDATE predictions SET shipment = ? WHERE rowid = ?", [(name, rowid) for rowid, _ in rows])

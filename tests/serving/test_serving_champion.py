@@ -112,7 +112,10 @@ def test_with_the_registry_away_the_last_good_model_serves_on_across_a_restart(s
     away = Away(f"sqlite:///{shelf.home / 'mlflow.db'}", shelf.home / "mlflow-artifacts", "ferline-fer")
     restarted = champion(shelf, registry=away)
     restarted.start()
-    assert restarted.model().version.version == "1"
+    assert restarted.model().version.version == "1"  # at once: the registry is asked behind it
+    deadline = time.monotonic() + 30
+    while "does not answer" not in restarted.problem and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert "does not answer" in restarted.problem
     shutil.rmtree(shelf.home / "serving")
     fresh = champion(shelf, registry=away)
