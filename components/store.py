@@ -70,6 +70,8 @@ def open_store(
     uri: str, *, endpoint: str = "", access_key: str = "", secret_key: str = "", region: str = "us-east-1"
 ) -> Store:
     """A folder path, or s3://bucket/prefix with the server's endpoint and credentials."""
+    if "://" in uri and not uri.startswith("s3://"):
+        raise StoreError(f"store {uri!r} is of no kind that is known: name a folder, or s3://bucket/prefix.")
     if not uri.startswith("s3://"):
         return LocalStore(Path(uri).expanduser().absolute())
     if not (endpoint and access_key and secret_key):
@@ -109,7 +111,9 @@ def sweep(folder: Path, pattern: str) -> None:
 
 def _relative(name: str) -> str:
     if not name or name.startswith(("/", "s3://")) or ".." in Path(name).parts:
-        raise StoreError(f"{name!r} is no name inside this store; use a relative one without '..'.")
+        raise StoreError(
+            f"{name!r} is no name inside this store: use one of its own URIs, or a relative one without '..'."
+        )
     return name
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from flows.cli_log import log_app
 from flows.cli_models import models_app
 from flows.cli_weights import weights_app
 from flows.console import REJECTED, Edge, console, emit, progress, quiet_stdout
+
+if TYPE_CHECKING:
+    from flows.parameters import DataParameters, TrainingParameters
 
 app = typer.Typer(
     cls=Edge, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -55,11 +58,27 @@ def run(
     presets = tuple(preset) if preset else () if from_run else TrainingParameters().presets
     brought = tuple(str(Path(folder).expanduser().absolute()) for folder in from_run or ())
     training = TrainingParameters(presets, tuple(assignments or ()), tiny, side_by_side, brought)
+    data = DataParameters(source, skip_bad, held_out)
+    _check(data, training)
     with quiet_stdout(as_json):
-        outcome = run_pipeline(DataParameters(source, skip_bad, held_out), training, PromotionParameters(promote))
+        outcome = run_pipeline(data, training, PromotionParameters(promote))
     emit(outcome) if as_json else print_outcome(outcome, console)
     if outcome.verdict == "Rejected":
         raise typer.Exit(REJECTED)
+
+
+def _check(data: "DataParameters", training: "TrainingParameters") -> None:
+    """What is wrong with the arguments themselves is told before a server starts."""
+    from components.ingest import IngestOptions, check_source
+    from components.training import read_summary
+    from components.training.recipes import compose
+
+    IngestOptions(skip_bad=data.skip_bad, held_out=data.held_out, size=data.image_size)
+    check_source(data.source)
+    for preset in training.presets:
+        compose(preset, training.overrides, training.tiny)
+    for folder in training.from_runs:
+        read_summary(Path(folder))
 
 
 @app.command(epilog="Example: ferline train --preset compact --data .ferline/store/datasets/1f0c... --out runs/compact")

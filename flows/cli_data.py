@@ -41,7 +41,7 @@ def ingest(
     for line in info.origin.skipped[:10]:
         console.print(f"left out: {line}", highlight=False, soft_wrap=True)
     if len(info.origin.skipped) > 10:
-        console.print(f"... and {len(info.origin.skipped) - 10} more, in dataset.json")
+        console.print(f"... and {len(info.origin.skipped) - 10} more; all stand in the store below skipped/")
 
 
 @data_app.command(epilog="Example: ferline data describe .ferline/store/datasets/1f0c...")

@@ -49,6 +49,12 @@ class Edge(TyperGroup):
             else:
                 typer.echo(f"error: {error}", err=True)
             ctx.exit(exit_code(error))
+        except OSError as error:  # a full disk, a folder that cannot be written
+            if "--json" in sys.argv:
+                emit({"error": {"type": type(error).__name__, "message": str(error)}})
+            else:
+                typer.echo(f"error: {error}. Mend it, or name another place: `ferline where` lists them.", err=True)
+            ctx.exit(1)
 
 
 def emit(document: object) -> None:

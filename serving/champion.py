@@ -26,6 +26,7 @@ log = logging.getLogger("ferline.serving")
 WAKE = "wake"
 """A file that any worker touches so that every worker looks at once."""
 LOOK_SECONDS = 0.5
+PATIENCE_SECONDS = 5.0
 
 
 class Champion:
@@ -44,22 +45,21 @@ class Champion:
         """What the last look at the registry met; empty after a good one."""
         self._failed: str | None = None
         self._woken_at = 0
-        self._stopped = threading.Event()
+        self._stopped, self._looked = threading.Event(), threading.Event()
         self._one_at_a_time = threading.Lock()
 
     def start(self) -> None:
-        """Serve the last good version at once where there is one, then look at the registry, then go on watching.
+        """Load the last good version where there is one, look at the registry, and go on watching in a thread.
 
-        A registry that is away takes minutes to be given up: nobody waits for it who can be answered. An optional
-        model waits for the registry: it may have been withdrawn meanwhile.
+        A registry that is away takes minutes to be given up: whoever has a model to answer with waits five seconds for
+        it. An optional model is not taken from an earlier time: it may have been withdrawn.
         """
         self._woken_at = self._touched()
         if not self.optional:
             self._load_last_good()
-        looked = self.current is None and not self.optional
-        if looked:
-            self.refresh()
-        threading.Thread(target=self._watch, args=(looked,), name="ferline-champion", daemon=True).start()
+        threading.Thread(target=self._watch, name="ferline-champion", daemon=True).start()
+        can_wait = self.current is None and not self.optional
+        self._looked.wait(None if can_wait else PATIENCE_SECONDS)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -195,12 +195,11 @@ class Champion:
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / WAKE).touch()
 
-    def _watch(self, looked: bool) -> None:
+    def _watch(self) -> None:
         while not self._stopped.is_set():
-            if not looked:
-                self.refresh()
+            self.refresh()
+            self._looked.set()
             self._wait(self.poll_seconds * random.uniform(0.8, 1.2))  # workers do not ask in step
-            looked = False
 
     def _wait(self, seconds: float) -> None:
         """So long, or until somebody wakes the workers."""

@@ -20,3 +20,12 @@ WAITING = Gauge("ferline_log_waiting", "Predictions that the store does not hold
 LAG = Gauge("ferline_log_lag_seconds", "Age of the oldest of them.", multiprocess_mode="mostrecent")
 SHADOWS_DROPPED = Counter("ferline_shadows_dropped", "Faces that a slow challenger was not asked about.")
 FEEDBACK = Counter("ferline_feedback", "Labels that came for predictions.", ["outcome"])
+DRIFT = Gauge(
+    "ferline_drift", "What the last run of drift-monitor found.", ["version", "figure"], multiprocess_mode="mostrecent"
+)
+DRIFTED = Gauge(
+    "ferline_drifted",
+    "1 for a check that says drift.",
+    ["version", "check", "kind", "severity"],
+    multiprocess_mode="mostrecent",
+)

@@ -67,7 +67,11 @@ def score(source: Path, out: Path, model: ServedModel, options: Options, explain
         raise DataError(f"version {model.version.version} has no attention: leave --explain out.")
     parts = out.with_name(f".{out.name}.parts")
     _begin(parts, _stamp(source), model, options, explain)
-    with_pictures = _open(source, parts / "unpacked")
+    try:
+        with_pictures = _open(source, parts / "unpacked")
+    except FerlineError:
+        shutil.rmtree(parts)  # nothing to go on with
+        raise
     names = [name for name, _ in with_pictures]
     done = resumed = min(len(names), PART * len(list(parts.glob("*.parquet"))))
     pictures = iter(with_pictures[done:])

@@ -22,6 +22,7 @@ from serving import metrics
 from serving.access import Access, Keys
 from serving.app import Asked, Desk, Limits, allow_origins
 from serving.champion import Champion
+from serving.drift import DriftGauges
 from serving.faces import FaceMode
 from serving.limits import BodyLimit
 from serving.record import Recorder
@@ -63,7 +64,15 @@ class FaceService:
         s = load_settings()
         self.settings = s
         journal = _journal(s)
-        journal.start(s.log_seconds, _tell_lag)
+        drift = DriftGauges(journal.logbook.store)
+        drift.refresh()
+
+        def tell(waiting: int, oldest_seconds: float) -> None:
+            metrics.WAITING.set(waiting)
+            metrics.LAG.set(oldest_seconds)
+            drift.refresh()
+
+        journal.start(s.log_seconds, tell)
         secret = s.serve_webhook_secret.get_secret_value() if s.serve_webhook_secret else ""
         limits = Limits(s.serve_batch, s.serve_timeout_seconds)
         self.desk = Desk(_roles(s), Recorder(journal, s.log_pixels), limits, secret)
@@ -112,11 +121,6 @@ def _journal(s: Settings) -> Journal:
               (("access_key", s.s3_access_key), ("secret_key", s.s3_secret_key))}  # fmt: skip
     store = open_store(s.store_uri, endpoint=s.s3_endpoint, region=s.s3_region, **secret)
     return Journal(s.spool, Logbook(store), s.log_days)
-
-
-def _tell_lag(waiting: int, oldest_seconds: float) -> None:
-    metrics.WAITING.set(waiting)
-    metrics.LAG.set(oldest_seconds)
 
 
 FaceService.add_asgi_middleware(Front)  # type: ignore[attr-defined]  # the decorator made a Service of it

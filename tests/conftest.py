@@ -42,7 +42,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def lenient_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy folder whose gate lets any model pass: what a tiny model scores is not what is tested."""
     folder = tmp_path_factory.mktemp("policy")
-    shutil.copy(REPOSITORY / "infra" / "policy" / "validation.yaml", folder)
+    for name in ("validation.yaml", "drift.yaml"):
+        shutil.copy(REPOSITORY / "infra" / "policy" / name, folder)
     (folder / "gate.yaml").write_text(LENIENT)
     return folder
 

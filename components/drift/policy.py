@@ -49,7 +49,7 @@ class Checks(BaseModel):
     """Label. Jensen-Shannon distance of the class shares among labels. Who corrects an answer chooses what gets a
     label: a warning unless all of a part of the traffic is labelled."""
     accuracy: Check = Check(effect=0.02)
-    """Quality. How far below the reference's even the upper end of the 95 % interval lies."""
+    """Quality. What is lost against the reference even at the lower end of the loss's 95 % interval."""
     macro_f1: Check = Check(effect=0.02)
     """Quality, the same."""
     calibration: Check = Check(effect=0.05, severity="warning")

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from components.drift.measure import column_finding
 from components.drift.policy import DriftPolicy
 from components.drift.records import Estimate, Finding, Floats, Quality, Reference
-from components.evaluation.bootstrap import accuracy_of, intervals, macro_f1_of
+from components.evaluation.bootstrap import accuracy_of, intervals, loss_intervals, macro_f1_of
 from components.evaluation.calibration import expected_calibration_error
 from components.labels import CLASSES
 from components.predictions import Window
@@ -17,7 +19,7 @@ K = len(CLASSES)
 
 def measure_quality(window: Window) -> Quality:
     """Figures on the window's labelled rows, at least one."""
-    labels, answers = (window.labelled[name].to_numpy(np.int64) for name in ("label", "answer"))
+    labels, answers = _pair(window.labelled)
     table = np.bincount(labels * K + answers, minlength=K * K).reshape(K, K)
     accuracy, macro_f1 = intervals(labels, answers)
     return Quality(
@@ -36,20 +38,20 @@ def quality_findings(reference: Reference, window: Window, quality: Quality, pol
     checks, rows = policy.checks, quality.labelled
     if checks.labels.severity != "off":
         yield column_finding("labels", "label", "label", reference, window.labelled, checks.labels, policy.false_alarm)
-    truth, answers = (reference.table[name].to_numpy(np.int64) for name in ("label", "answer"))
-    table = np.bincount(truth * K + answers, minlength=K * K).reshape(K, K)
-    for name, was, now_is, interval in (
-        ("accuracy", float(accuracy_of(table)), quality.accuracy, quality.accuracy_interval),
-        ("macro_f1", float(macro_f1_of(table)), quality.macro_f1, quality.macro_f1_interval),
+    before = _pair(reference.table)
+    table = np.bincount(before[0] * K + before[1], minlength=K * K).reshape(K, K)
+    losses = loss_intervals(before, _pair(window.labelled))
+    for name, was, now, loss in (
+        ("accuracy", float(accuracy_of(table)), quality.accuracy, losses[0]),
+        ("macro_f1", float(macro_f1_of(table)), quality.macro_f1, losses[1]),
     ):
         check = getattr(checks, name)
         if check.severity != "off":
-            loss = was - interval.high
-            detail = f"{was:.3f} -> {now_is:.3f} ({interval.low:.3f} to {interval.high:.3f})"
-            statistic = f"{name.replace('_', '-')} lost, at the least"
             yield Finding(
-                name, "quality", statistic, loss, check.effect, check.severity, loss > check.effect, rows, detail
-            )
+                name, "quality", f"{name.replace('_', '-')} lost, lower end of the 95 % interval", loss.low,
+                check.effect, check.severity, loss.low > check.effect, rows,
+                f"{was:.3f} -> {now:.3f}, lost {loss.low:.3f} to {loss.high:.3f}",
+            )  # fmt: skip
     if checks.calibration.severity != "off":
         ends = quality.accuracy_interval
         gap = max(quality.confidence - ends.high, ends.low - quality.confidence)
@@ -59,6 +61,10 @@ def quality_findings(reference: Reference, window: Window, quality: Quality, pol
             "calibration", "quality", "confidence off accuracy, at the least", gap, effect, severity, gap > effect,
             rows, detail,
         )  # fmt: skip
+
+
+def _pair(table: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    return table["label"].to_numpy(np.int64), table["answer"].to_numpy(np.int64)
 
 
 def estimate(probabilities: Floats) -> Estimate:

@@ -8,7 +8,7 @@ import pandas as pd
 from components.drift.records import Reference
 from components.errors import DataError
 
-LEAST = 100
+LEAST = 50
 
 
 def read_reference(path: Path, uncertain_below: float) -> Reference:

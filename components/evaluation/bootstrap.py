@@ -56,6 +56,21 @@ def paired_difference(
     return percentiles(macro_f1_of(draws.sum(3)) - macro_f1_of(draws.sum(2)), level)
 
 
+def loss_intervals(
+    before: tuple[Labels, Labels], after: tuple[Labels, Labels], level: float = 0.95, seed: int = 0
+) -> tuple[Interval, Interval]:
+    """Intervals of accuracy and macro-F1 lost from one set of images to another, each resampled by itself.
+
+    before, after: (labels, answers), int64 [N] and [M].
+    """
+    tables = [
+        _draw(labels * K + answers, K * K, seed + k).reshape(-1, K, K)
+        for k, (labels, answers) in enumerate((before, after))
+    ]
+    accuracy, macro_f1 = (figure(tables[0]) - figure(tables[1]) for figure in (accuracy_of, macro_f1_of))
+    return percentiles(accuracy, level), percentiles(macro_f1, level)
+
+
 def _draw(cells: Labels, kinds: int, seed: int) -> Counts:
     """Counts of each kind of image in RESAMPLES resamples of the images, [R, kinds]; cells: kind of each image."""
     counts = np.bincount(cells, minlength=kinds)

@@ -1,7 +1,10 @@
 """Source in, dataset version out: read, give splits, find duplicates, write."""
 
+import hashlib
+import json
 import shutil
 import uuid
+from dataclasses import asdict
 from pathlib import Path
 
 from components.dataset import DatasetInfo, Origin
@@ -34,10 +37,18 @@ def ingest(source: str | Path, work: Path, options: IngestOptions, report: Repor
 def ingest_to_store(
     source: str | Path, store: Store, work: Path, options: IngestOptions, report: Report | None = None
 ) -> tuple[str, DatasetInfo]:
-    """The same, put into a store; returns its URI. A version that is there already is kept as it is."""
+    """The same, put into a store; returns its URI. A version that is there already is kept as it is.
+
+    What was left out is written down beside the version as well (`skipped/`): the same images may have come from a
+    source without faults before.
+    """
     ingested = ingest(source, work, options, report)
     try:
         uri = store.put_folder(ingested.folder, f"datasets/{ingested.info.name}")
+        if ingested.info.origin.skipped:
+            text = json.dumps({"schema_version": 1, "dataset": uri, **asdict(ingested.info.origin)}, indent=1)
+            digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+            store.put_bytes(f"skipped/{ingested.info.name}-{digest}.json", text.encode())
     finally:
         shutil.rmtree(ingested.folder)
     return uri, ingested.info

@@ -20,13 +20,22 @@ class Source:
     path: Path
 
 
+def check_source(source: str) -> None:
+    """Raise DataError for what is no source at a glance: a path to nowhere, a wrong synthetic option."""
+    if source.split(":")[0] == SYNTHETIC:
+        from components.ingest.synthetic import parse_options
+
+        parse_options(source)
+    elif not source.startswith("s3://") and not Path(source).expanduser().exists():
+        raise DataError(f"no source {source}: name a CSV, an image folder, an archive of either, or {SYNTHETIC}.")
+
+
 def read_source(source: str | Path, scratch: Path, options: IngestOptions, report: Report) -> tuple[str, Faces]:
     """Kind of the source (csv, folder, archive, synthetic) and its faces; archives are unpacked into `scratch`."""
     if isinstance(source, str) and source.split(":")[0] == SYNTHETIC:
         return SYNTHETIC, _synthetic(source, options, report)
+    check_source(str(source))
     path = Path(source).expanduser()
-    if not path.exists():
-        raise DataError(f"no source {source}: name a CSV, an image folder, an archive of either, or {SYNTHETIC}.")
     archived = is_archive(path)
     if archived:
         report("archive", 0, 1)

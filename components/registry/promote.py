@@ -87,7 +87,7 @@ def promote(
         done = next((e for e in reversed(seen) if e.moves_champion), None)
         if champion and done and champion.version == target.version == done.to_version:
             return done
-        if force and not reason:
+        if force and not reason.strip():
             raise GateError(f"promoting version {version} by force needs a reason, for the ledger: --reason '...'.")
         if not force:
             _judge(decision, target, champion)
