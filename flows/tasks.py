@@ -222,12 +222,13 @@ def gate_task(
 @materialize(
     MODELS, name="register", retries=2, retry_delay_seconds=5, retry_condition_fn=can_help, timeout_seconds=1800
 )
-def register_task(run_uri: str, evaluation_uri: str, dataset_uri: str, decision_uri: str) -> str:
-    """Put the challenger with all that belongs to it into the registry; its version."""
+def register_task(run_uri: str, evaluation_uri: str, dataset_uri: str, decision_uri: str, new_data: str = "") -> str:
+    """Put the challenger with all that belongs to it into the registry; its version. new_data: a retraining's."""
     run = fetch(run_uri)
     decision = Decision.from_json(store().read_bytes(decision_uri).decode())
     out = work_folder(f"packages/{run.name}")
-    package = build_package(run, fetch(evaluation_uri), open_dataset(fetch(dataset_uri)), out, decision)
+    fresh = open_dataset(fetch(new_data)) if new_data else None
+    package = build_package(run, fetch(evaluation_uri), open_dataset(fetch(dataset_uri)), out, decision, fresh)
     run_id = (run / "mlflow_run").read_text() if (run / "mlflow_run").exists() else None
     made = register(
         registry(),

@@ -146,7 +146,7 @@ def _judge(best: CandidateOutcome, dataset: str, promotion: PromotionParameters)
         return Judgement("Unchanged", champion.tags.get("ferline.decision", ""), champion.version)
     new_data = _on_new_data(best, champion, promotion.new_data)
     decision = gate_task(best.name, best.run_uri, best.evaluation_uri, *_opponent(champion, dataset), new_data)
-    version = register_task(best.run_uri, best.evaluation_uri, dataset, decision)
+    version = register_task(best.run_uri, best.evaluation_uri, dataset, decision, promotion.new_data)
     return _carry_out(version, decision, champion, promotion)
 
 

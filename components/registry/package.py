@@ -18,16 +18,24 @@ from components.training.records import RunSummary
 
 EXAMPLES = 8
 REFERENCE_ROWS = 5000
+LEAST_NEW = 100
 
 Rows = npt.NDArray[np.int64]
 
 
 def build_package(
-    run: Path, evaluation: Path, dataset: Dataset, out: Path, decision: Decision | None = None
+    run: Path,
+    evaluation: Path,
+    dataset: Dataset,
+    out: Path,
+    decision: Decision | None = None,
+    new_data: Dataset | None = None,
 ) -> ModelPackage:
     """Package of a finished training run.
 
     run: run folder (components/training); evaluation: evaluation folder; out: folder for what is made here.
+    new_data: of a retraining, the images that were held back. They are what the model is to expect from now on, and
+    where they are 100 or more, drift is measured against them: against the old images it would never end.
     Raises RegistryError where model.onnx does not answer.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -38,7 +46,11 @@ def build_package(
     rows = reference_rows(sample, dataset)
     answers = ask(run / "model.onnx", dataset.images[rows])
     held_out = np.isin(rows, sample.validation)
-    build_reference(dataset, rows, answers.probabilities, answers.embedding, out / "reference.parquet")
+    if new_data is not None and new_data.info.images >= LEAST_NEW:
+        fresh, every = ask(run / "model.onnx", np.asarray(new_data.images)), np.arange(new_data.info.images)
+        build_reference(new_data, every, fresh.probabilities, fresh.embedding, out / "reference.parquet")
+    else:
+        build_reference(dataset, rows, answers.probabilities, answers.embedding, out / "reference.parquet")
     recipe = (run / "recipe.json").read_text()
     write_card(out / "model_card.md", summary, recipe, dataset.info, judged, decision)
     if decision:

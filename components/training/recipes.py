@@ -8,13 +8,11 @@ import pkgutil
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from components.errors import RecipeError
 from components.training import presets
 from components.training.records import Recipe
-
-T = TypeVar("T")
 
 
 def preset_names() -> list[str]:
@@ -61,13 +59,17 @@ def compose(preset: str, assignments: Iterable[str] = (), small: bool = False) -
 
 
 def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
-    """Apply `key=value` texts such as `optimizer.lr=0.01`; raises RecipeError, with near matches for a wrong key."""
+    """Apply `key=value` texts such as `optimizer.lr=0.01`, all at once: what one of them breaks another may mend.
+
+    Raises RecipeError, with near matches for a wrong key.
+    """
+    raw = dataclasses.asdict(recipe)
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals:
             raise RecipeError(f"--set {text!r} is not of the form key=value, such as optimizer.lr=0.01.")
-        recipe = _assign(recipe, recipe, key.strip().split("."), key.strip(), value.strip())
-    return recipe
+        _assign(recipe, raw, key.strip(), value.strip())
+    return cast(Recipe, _build(Recipe, raw, ""))
 
 
 def flat(recipe: Recipe) -> dict[str, object]:
@@ -88,17 +90,18 @@ def assignments(base: Recipe, recipe: Recipe) -> list[str]:
     return [f"{key}={str(v).lower() if isinstance(v, bool) else v}" for key, v in differing.items()]
 
 
-def _assign(root: Recipe, node: T, path: list[str], key: str, value: str) -> T:
-    hints = get_type_hints(type(node))
-    names = {f.name for f in dataclasses.fields(cast(Any, node))}
-    if path[0] not in names or (len(path) > 1) != dataclasses.is_dataclass(hints[path[0]]):
-        near = difflib.get_close_matches(key, keys(root), 3, 0.3)
+def _assign(recipe: Recipe, raw: dict[str, Any], key: str, value: str) -> None:
+    """Put a text where a key is, as the key's own type."""
+    if key not in keys(recipe):
+        near = difflib.get_close_matches(key, keys(recipe), 3, 0.3)
         raise RecipeError(
-            f"no recipe key {key!r}. Did you mean {', '.join(near) or 'one of ' + ', '.join(keys(root))}?"
+            f"no recipe key {key!r}. Did you mean {', '.join(near) or 'one of ' + ', '.join(keys(recipe))}?"
         )
-    child = getattr(node, path[0])
-    new = _assign(root, child, path[1:], key, value) if len(path) > 1 else _parse(hints[path[0]], key, value)
-    return cast(T, dataclasses.replace(cast(Any, node), **{path[0]: new}))
+    *path, last = key.split(".")
+    cls: Any = Recipe
+    for part in path:
+        raw, cls = raw[part], get_type_hints(cls)[part]
+    raw[last] = _parse(get_type_hints(cls)[last], key, value)
 
 
 def _parse(hint: Any, key: str, value: str) -> object:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,28 @@ class Site:
     url: str
     environment: dict[str, str]
     logs: Path
+    started: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     def prefect(self, *arguments: str, timeout: int = 120) -> "subprocess.CompletedProcess[str]":
         command = [str(Path(sys.executable).parent / "prefect"), "--no-prompt", *arguments]
         return subprocess.run(
             command, env=self.environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout
         )
+
+    def deploy(self) -> None:
+        """All deployments of infra/prefect.yaml."""
+        done = self.prefect("deploy", "--all", "--prefect-file", "infra/prefect.yaml")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start_worker(self) -> "subprocess.Popen[bytes]":
+        """One more worker, in a process group of its own."""
+        program = str(Path(sys.executable).parent / "prefect")
+        return self.start([program, "worker", "start", "--pool", "ferline"], "worker")
+
+    def start(self, command: list[str], name: str) -> "subprocess.Popen[bytes]":
+        """A program that runs until the site ends."""
+        self.started.append(_start(self, command, name))
+        return self.started[-1]
 
     def ask(self, path: str, **body: Any) -> Any:
         """POST to the server's API."""
@@ -56,25 +72,32 @@ def site(tmp_path_factory: pytest.TempPathFactory, lenient_policy: Path, outside
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(root / "home" / "store" / "results"),
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "FERLINE_LOG_PIXELS": "true",
+        "FERLINE_LOG_SECONDS": "0.3",
+        "FERLINE_SERVE_POLL_SECONDS": "0.5",
+        "BENTOML_HOME": str(root / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "true",
     }
     site = Site(environment["PREFECT_API_URL"], environment, root)
     programs = [str(Path(sys.executable).parent / "prefect")]
     server = _start(site, [*programs, "server", "start", "--host", "127.0.0.1", "--port", str(port)], "server")
-    worker = None
     try:
-        _wait_for(site.url)
+        wait_for(f"{site.url}/health")
         made = site.prefect("work-pool", "create", "ferline", "--type", "process")
         assert made.returncode == 0, made.stderr
-        worker = _start(site, [*programs, "worker", "start", "--pool", "ferline"], "worker")
+        site.start_worker()
         yield site
     finally:
-        for process in filter(None, (worker, server)):
+        for process in (*site.started, server):
             _end(process)
 
 
 def _start(site: Site, command: list[str], name: str) -> "subprocess.Popen[bytes]":
-    log = (site.logs / f"{name}.log").open("wb")
-    return subprocess.Popen(command, env=site.environment, cwd=site.logs, stdout=log, stderr=subprocess.STDOUT)
+    log = (site.logs / f"{name}.log").open("ab")
+    return subprocess.Popen(
+        command, env=site.environment, cwd=site.logs, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+    )
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -87,11 +110,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait(60)
 
 
-def _wait_for(url: str) -> None:
+def wait_for(url: str) -> None:
+    """Until something answers there with 200."""
     for _ in range(240):
         try:
-            if httpx.get(f"{url}/health", timeout=2).status_code == 200:
+            if httpx.get(url, timeout=2).status_code == 200:
                 return
         except httpx.HTTPError:
-            time.sleep(0.5)
-    raise TimeoutError(f"no Prefect server at {url} after two minutes")
+            pass
+        time.sleep(0.5)
+    raise TimeoutError(f"nothing at {url} after two minutes")

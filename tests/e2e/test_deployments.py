@@ -11,18 +11,17 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def deployed(site):
     """All deployments of infra/prefect.yaml, by name."""
-    done = site.prefect("deploy", "--all", "--prefect-file", "infra/prefect.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
+    site.deploy()
     found = site.ask("/deployments/filter")
     return {deployment["name"]: deployment for deployment in found}
 
 
 def test_every_deployment_is_there_and_runs_one_at_a_time(deployed) -> None:
-    assert set(deployed) == {"default", "nightly", "by-hand"}
-    limits = {name: d["global_concurrency_limit"]["limit"] for name, d in deployed.items()}
-    assert limits == {"default": 1, "nightly": 1, "by-hand": 1}
-    schedule = deployed["nightly"]["schedules"][0]
-    assert (schedule["active"], schedule["schedule"]["timezone"]) == (True, "Europe/Berlin")
+    assert set(deployed) == {"default", "nightly", "by-hand", "hourly", "on-drift", "weekly"}
+    assert {d["global_concurrency_limit"]["limit"] for d in deployed.values()} == {1}
+    for name in ("nightly", "hourly", "weekly"):
+        schedule = deployed[name]["schedules"][0]
+        assert (schedule["active"], schedule["schedule"]["timezone"]) == (True, "Europe/Berlin")
 
 
 def test_the_form_shows_every_parameter_with_a_description(deployed) -> None:

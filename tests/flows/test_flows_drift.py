@@ -22,9 +22,9 @@ from components.store import LocalStore, StoreUnreachable
 from flows.outcome import MonitorOutcome, RetrainOutcome
 from flows.parameters import RetrainParameters, WindowParameters
 from flows.simulate import Day, answer_day, write_log
-from tests.flows.conftest import REPOSITORY
 
 pytestmark = pytest.mark.timeout(600)
+REPOSITORY = Path(__file__).parents[2]
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC)
 
 

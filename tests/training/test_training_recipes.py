@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import RecipeError
-from components.training.recipes import from_json, keys, load_preset, override, preset_module, preset_names, tiny
+from components.training.recipes import (
+    assignments,
+    from_json,
+    keys,
+    load_preset,
+    override,
+    preset_module,
+    preset_names,
+    tiny,
+)
 from components.training.records import AugmentRecipe, OptimizerRecipe, Recipe
 
 
@@ -82,3 +91,12 @@ def test_every_recipe_field_is_described() -> None:
 
     assert undescribed(TypeAdapter(Recipe).json_schema()) == []
     assert dataclasses.is_dataclass(Recipe)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_what_differs_between_recipes_makes_one_of_the_other(name: str) -> None:
+    """In both directions, also where a single change by itself would be refused."""
+    base, other = load_preset(name), tiny(load_preset("compact"))
+    assert override(base, assignments(base, other)) == other
+    assert override(other, assignments(other, base)) == base
+    assert assignments(base, base) == []
