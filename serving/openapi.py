@@ -118,12 +118,18 @@ class Deleted(_Closed):
     deleted: Annotated[int, Field(description="Records: one, or two where a shadow answered too.")]
 
 
-class Ready(_Closed):
+class Standing(_Closed):
+    """What stands behind an alias."""
+
+    model: str | None
+    problem: Annotated[str | None, Field(description="What the last look at the registry met.")]
+
+
+class Ready(Standing):
     """Whether a model answers."""
 
     ready: bool
-    model: str | None
-    problem: Annotated[str | None, Field(description="What the last look at the registry met.")]
+    challenger: Annotated[Standing | None, Field(description="With canary or shadow.")] = None
 
 
 class Sample(_Closed):

@@ -197,3 +197,26 @@ def test_without_any_champion_the_service_says_what_to_do(tmp_path: Path, start)
         assert answer.headers["retry-after"]
         assert "make run" in answer.json()["error"]["message"]
         assert service.get("/").status_code == 200
+
+
+def test_a_damaged_copy_is_fetched_again(shelf) -> None:
+    """A power cut can tear what a restart finds."""
+    first = champion(shelf)
+    first.start()
+    (first.model().folder / "model.onnx").write_bytes(b"torn")
+    restarted = champion(shelf)
+    restarted.start()
+    assert restarted.model().version.version == "1"
+    assert restarted.problem == ""
+
+
+def test_a_challenger_of_an_earlier_time_does_not_answer_while_the_registry_is_away(shelf, packages) -> None:
+    """It may have been withdrawn or rejected since."""
+    shelf.registry.set_alias("challenger", shelf.registry.register(packages["second"]).version)
+    before = Champion(shelf.registry, shelf.home / "serving", "challenger", 3600, optional=True)
+    before.start()
+    assert before.model().version.version == "2"
+    away = Away(f"sqlite:///{shelf.home / 'mlflow.db'}", shelf.home / "mlflow-artifacts", "ferline-fer")
+    after = Champion(away, shelf.home / "serving", "challenger", 3600, optional=True)
+    after.start()
+    assert after.current is None

@@ -153,3 +153,25 @@ def test_the_command_goes_on_after_kill_9(shelf, tiny_dataset: Dataset, tmp_path
     assert len(frame) == 2100
     assert frame["source"].is_unique
     assert set(frame["answer"]) <= set(range(len(CLASSES)))
+
+
+def test_another_source_does_not_go_on_with_the_answers_of_the_first(
+    model: ServedModel, tmp_path: Path, png, monkeypatch
+) -> None:
+    """Same names, same options, other pictures."""
+    rng = np.random.default_rng(0)
+    for place in ("one", "other"):
+        (tmp_path / place).mkdir()
+        for k in range(40):
+            (tmp_path / place / f"{k:02d}.png").write_bytes(png(rng.integers(0, 256, (48, 48), np.uint8)))
+
+    def stop(stage: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(offline, "PART", 16)
+    out = tmp_path / "out.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        offline.score(tmp_path / "one", out, model, Options(), False, stop)
+    with pytest.raises(DataError, match="other pictures"):
+        offline.score(tmp_path / "other", out, model, Options(), False, quiet)
+    assert offline.score(tmp_path / "one", out, model, Options(), False, quiet).resumed == 16
