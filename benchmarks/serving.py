@@ -165,7 +165,7 @@ def servers(s: Settings, artifact: Path, scratch: Path) -> tuple[Server, Server,
     """Ours, the peer, MLflow's."""
     home = {"FERLINE_HOME": str(s.root), "FERLINE_STORE": str(scratch / "store"), "BENTOML_DO_NOT_TRACK": "true",
             "BENTOML_HOME": str(scratch / "bentoml")}  # fmt: skip
-    ports = [_free_port() for _ in range(3)]
+    ports = [free_port() for _ in range(3)]
     bentoml, mlflow = str(BIN / "bentoml"), str(BIN / "mlflow")
     at = [["--port", str(port)] for port in ports]
     peer = {**home, "PEER_MODEL": str(artifact / "extra_files")}
@@ -265,7 +265,7 @@ def _statuses(found: Load) -> str:
     return "only 200" if set(found.statuses) == {"200"} else str(found.statuses)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -29,7 +29,7 @@ RESAMPLES = 400
 RESAMPLE_ROWS = 2000
 """Noise is resampled at no more rows than this a side, and scaled: it goes with the root of 1/n + 1/m."""
 CLASSIFIED = 2500
-PERMUTATIONS = 40
+PERMUTATIONS = 24
 FOLDS = 5
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from components.errors import GateError, RegistryError
+from components.errors import GateError, ModelNotFound, RegistryError
 from components.gate.records import Decision
 from components.registry.fresh import check_model
 from components.registry.ledger import History, append, commit, history
@@ -129,7 +129,9 @@ def rollback(
     RegistryError (it does not load or answers otherwise).
     """
     with _locked(registry, store, lock_folder) as seen:
-        champion, target = registry.get(CHAMPION), registry.get(to or PREVIOUS)
+        champion, target = registry.get(CHAMPION), registry.get(to) if to else registry.find(PREVIOUS)
+        if target is None:
+            raise ModelNotFound("no version was champion before this one: there is nothing to go back to.")
         _may_return(target, champion, seen, named=to is not None)
         check_model(registry.download(target.version), target.model_sha256)
         entry = _entry("rollback", registry, target, champion, who, reason)
