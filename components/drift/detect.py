@@ -8,7 +8,7 @@ import pandas as pd
 from components.drift.measure import column_findings, embedding_finding
 from components.drift.policy import DriftPolicy
 from components.drift.quality import estimate, measure_quality, quality_findings
-from components.drift.records import DriftReport, Finding, Quality, Reference, Slice
+from components.drift.records import DriftReport, Finding, Reference, Slice, WindowQuality
 from components.labels import CLASSES
 from components.predictions import Window
 
@@ -72,7 +72,7 @@ def figures(report: DriftReport) -> dict[str, float]:
     return plain
 
 
-def _quality_figures(quality: Quality) -> dict[str, float]:
+def _quality_figures(quality: WindowQuality) -> dict[str, float]:
     return {
         "accuracy": quality.accuracy, "macro-F1": quality.macro_f1, "calibration error": quality.ece,
         "labelled": float(quality.labelled),

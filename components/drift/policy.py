@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from components.errors import RecipeError
+from components.policy import load_section
 
 Severity = Literal["alarm", "warning", "off"]
 """alarm: makes a window a drifted one. warning: is shown. off: is not looked at."""
@@ -106,17 +105,4 @@ class DriftPolicy(BaseModel):
 
 def load_policy(path: Path | None = None) -> DriftPolicy:
     """Section `drift` of a YAML file, the defaults without one; raises RecipeError naming file, key and fault."""
-    if path is None:
-        return DriftPolicy()
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"policy {path} cannot be read: {error}") from error
-    if not isinstance(raw, dict) or set(raw) != {"drift"}:
-        raise RecipeError(f"policy {path} must hold one section, `drift`; infra/policy/drift.yaml shows one.")
-    try:
-        return DriftPolicy.model_validate(raw["drift"])
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        key = ".".join(map(str, ("drift", *wrong["loc"])))
-        raise RecipeError(f"policy {path}: {key}: {wrong['msg']} (it is {wrong['input']!r}).") from error
+    return load_section(path, "drift", DriftPolicy)

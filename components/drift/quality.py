@@ -8,42 +8,39 @@ import pandas as pd
 
 from components.drift.measure import column_finding
 from components.drift.policy import DriftPolicy
-from components.drift.records import Estimate, Finding, Floats, Quality, Reference
-from components.evaluation.bootstrap import accuracy_of, intervals, loss_intervals, macro_f1_of
+from components.drift.records import Estimate, Finding, Floats, Reference, WindowQuality
+from components.evaluation.bootstrap import accuracy_of, loss_intervals, macro_f1_of
 from components.evaluation.calibration import expected_calibration_error
+from components.evaluation.labelled import quality as quality_of
 from components.labels import CLASSES
 from components.predictions import Window
 
 K = len(CLASSES)
 
 
-def measure_quality(window: Window) -> Quality:
+def measure_quality(window: Window) -> WindowQuality:
     """Figures on the window's labelled rows, at least one."""
     labels, answers = _pair(window.labelled)
-    table = np.bincount(labels * K + answers, minlength=K * K).reshape(K, K)
-    accuracy, macro_f1 = intervals(labels, answers)
-    return Quality(
-        labelled=len(labels),
-        accuracy=float(accuracy_of(table)),
-        accuracy_interval=accuracy,
-        macro_f1=float(macro_f1_of(table)),
-        macro_f1_interval=macro_f1,
+    return WindowQuality(
+        **vars(quality_of(labels, answers)),
         confidence=float(window.labelled_probabilities.max(1).mean()),
         ece=expected_calibration_error(window.labelled_probabilities, labels),
     )
 
 
-def quality_findings(reference: Reference, window: Window, quality: Quality, policy: DriftPolicy) -> Iterator[Finding]:
+def quality_findings(
+    reference: Reference, window: Window, quality: WindowQuality, policy: DriftPolicy
+) -> Iterator[Finding]:
     """Labels and quality against the reference's, on the labelled rows; checks that are off are left out."""
     checks, rows = policy.checks, quality.labelled
     if checks.labels.severity != "off":
         yield column_finding("labels", "label", "label", reference, window.labelled, checks.labels, policy.false_alarm)
     before = _pair(reference.table)
-    table = np.bincount(before[0] * K + before[1], minlength=K * K).reshape(K, K)
+    then = quality_of(*before)
     losses = loss_intervals(before, _pair(window.labelled))
     for name, was, now, loss in (
-        ("accuracy", float(accuracy_of(table)), quality.accuracy, losses[0]),
-        ("macro_f1", float(macro_f1_of(table)), quality.macro_f1, losses[1]),
+        ("accuracy", then.accuracy, quality.accuracy, losses[0]),
+        ("macro_f1", then.macro_f1, quality.macro_f1, losses[1]),
     ):
         check = getattr(checks, name)
         if check.severity != "off":

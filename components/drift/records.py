@@ -11,6 +11,7 @@ import pandas as pd
 
 from components.drift.policy import Severity
 from components.errors import DataError
+from components.evaluation.labelled import Quality
 from components.evaluation.records import Interval
 
 SCHEMA_VERSION = 1
@@ -51,14 +52,9 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Quality:
-    """Against the labels that came, 95 % intervals."""
+class WindowQuality(Quality):
+    """Quality, and how far its probabilities may be trusted."""
 
-    labelled: int
-    accuracy: float
-    accuracy_interval: Interval
-    macro_f1: float
-    macro_f1_interval: Interval
     confidence: float
     """Mean."""
     ece: float
@@ -106,7 +102,7 @@ class DriftReport:
     """Means of the window: image statistics, confidence, uncertain share, share of every class."""
     reference_means: Mapping[str, float]
     estimate: Estimate
-    quality: Quality | None
+    quality: WindowQuality | None
     """None where too few labels came."""
     slices: tuple[Slice, ...]
     policy: Mapping[str, Any]
@@ -146,7 +142,7 @@ class DriftReport:
         raw["estimate"] = Estimate(**raw["estimate"])
         if raw["quality"]:
             ends = {name: Interval(**raw["quality"][name]) for name in ("accuracy_interval", "macro_f1_interval")}
-            raw["quality"] = Quality(**{**raw["quality"], **ends})
+            raw["quality"] = WindowQuality(**{**raw["quality"], **ends})
         return cls(**raw)
 
 

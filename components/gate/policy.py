@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from components.errors import RecipeError
 from components.labels import CLASSES
+from components.policy import load_section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
@@ -83,19 +82,4 @@ class GatePolicy(BaseModel):
 
 def load_policy(path: Path | None = None) -> GatePolicy:
     """Section `gate` of a YAML file, the defaults without one; raises RecipeError naming file, key and fault."""
-    if path is None:
-        return GatePolicy()
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"policy {path} cannot be read: {error}") from error
-    if not isinstance(raw, dict) or set(raw) != {"gate"}:
-        found = ", ".join(map(str, raw)) if isinstance(raw, dict) else type(raw).__name__
-        raise RecipeError(f"policy {path} must hold one section, `gate`; it holds {found}. See infra/policy/gate.yaml.")
-    try:
-        return GatePolicy.model_validate(raw["gate"])
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        key = ".".join(map(str, ("gate", *wrong["loc"])))
-        allowed = f" Keys are {', '.join(GatePolicy.model_fields)}." if wrong["type"] == "extra_forbidden" else ""
-        raise RecipeError(f"policy {path}: {key}: {wrong['msg']} (it is {wrong['input']!r}).{allowed}") from error
+    return load_section(path, "gate", GatePolicy)

@@ -6,24 +6,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from components.evaluation.bootstrap import accuracy_of, intervals, macro_f1_of, paired_difference
+from components.evaluation.bootstrap import paired_difference
+from components.evaluation.labelled import Quality, quality
 from components.evaluation.records import Interval
 from components.labels import CLASSES
 
 COLUMNS = ["answer", "confidence", "uncertain", "latency_ms"]
 """What a comparison reads of the log."""
-K = len(CLASSES)
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Against the labels that came, 95 % intervals."""
-
-    labelled: int
-    accuracy: float
-    accuracy_interval: Interval
-    macro_f1: float
-    macro_f1_interval: Interval
 
 
 @dataclass(frozen=True)
@@ -100,10 +89,7 @@ def _figures(version: str, rows: pd.DataFrame) -> VersionFigures:
 def _quality(rows: pd.DataFrame) -> Quality | None:
     if rows.empty:
         return None
-    labels, answers = (rows[name].to_numpy(np.int64) for name in ("label", "answer"))
-    table = np.bincount(labels * K + answers, minlength=K * K).reshape(K, K)
-    accuracy, macro_f1 = intervals(labels, answers)
-    return Quality(len(rows), float(accuracy_of(table)), accuracy, float(macro_f1_of(table)), macro_f1)
+    return quality(rows["label"].to_numpy(np.int64), rows["answer"].to_numpy(np.int64))
 
 
 def _pair(one: str, other: str, log: pd.DataFrame) -> Pair | None:

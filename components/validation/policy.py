@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from components.errors import RecipeError
 from components.labels import SPLITS
+from components.policy import load_section
 
 
 class Tolerance(BaseModel):
@@ -75,18 +74,5 @@ class ValidationPolicy(BaseModel):
 
 
 def load_policy(path: Path | None = None) -> ValidationPolicy:
-    """Section `validation` of a YAML file, the defaults without one; raises RecipeError naming the wrong key."""
-    if path is None:
-        return ValidationPolicy()
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"policy {path} cannot be read: {error}") from error
-    if not isinstance(raw, dict) or "validation" not in raw:
-        raise RecipeError(f"policy {path} has no section `validation`; infra/policy/validation.yaml shows one.")
-    try:
-        return ValidationPolicy.model_validate(raw["validation"])
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        key = ".".join(map(str, ("validation", *wrong["loc"])))
-        raise RecipeError(f"policy {path}: {key} is {wrong['input']!r}: {wrong['msg']}.") from error
+    """Section `validation` of a YAML file, the defaults without one; raises RecipeError naming file, key and fault."""
+    return load_section(path, "validation", ValidationPolicy)
