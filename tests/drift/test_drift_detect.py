@@ -96,9 +96,9 @@ def test_noise_falls_with_the_window_and_a_difference_below_the_effect_is_no_dri
 
 def test_false_alarms_stay_rare_and_half_a_shift_is_found(reference, make_window) -> None:
     """The small form of benchmarks/alarms.py."""
-    calm = [detect(reference, make_window(seed=100 + k), POLICY).drifted for k in range(20)]
+    calm = [detect(reference, make_window(seed=100 + k), POLICY).drifted for k in range(10)]
     pairs = [one and other for one, other in zip(calm[::2], calm[1::2], strict=True)]
-    assert sum(pairs) <= 1
+    assert sum(pairs) <= 1, calm
     found = [detect(reference, make_window(seed=200 + k, darker=8), POLICY).drifted for k in range(5)]
     assert all(found)
 
