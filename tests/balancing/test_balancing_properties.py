@@ -47,6 +47,7 @@ def in_memory(rows: list[tuple[str, int, int]]) -> Dataset:
     """A dataset with these rows and no pixels worth the name."""
     manifest = pd.DataFrame(rows, columns=["split", "label", "exact_group"])
     manifest["near_group"] = manifest["exact_group"] * 2 // 5
+    manifest["source"] = [f"drawn {k}" for k in range(len(rows))]
     info = DatasetInfo("f" * 64, len(rows), 1, 1, count(manifest), Origin("folder", "drawn"), {})
     return Dataset(Path("."), info, np.zeros((len(rows), 1, 1), np.uint8), manifest)
 
