@@ -115,7 +115,7 @@ def test_probes_and_metrics_tell_what_is_served(served, face: bytes) -> None:
     assert served.get("/readyz").json() == {"ready": True, "model": "1", "problem": None}
     served.post("/predict", files={"image": face})
     lines = served.get("/metrics").text
-    assert 'ferline_model_served{version="1"} 1.0' in lines
+    assert 'ferline_model_served{alias="champion",version="1"} 1.0' in lines
     assert 'ferline_predictions_total{answer="' in lines
     assert "ferline_confidence_bucket" in lines
 
