@@ -131,7 +131,7 @@ def rollback(
     with _locked(registry, store, lock_folder) as seen:
         champion, target = registry.get(CHAMPION), registry.get(to) if to else registry.find(PREVIOUS)
         if target is None:
-            raise ModelNotFound("no version was champion before this one: there is nothing to go back to.")
+            raise ModelNotFound("there is no `previous` to go back to: no version was champion before this one.")
         _may_return(target, champion, seen, named=to is not None)
         check_model(registry.download(target.version), target.model_sha256)
         entry = _entry("rollback", registry, target, champion, who, reason)
