@@ -55,7 +55,9 @@ def new_data_task(champion: ModelVersion) -> NewData | str:
     labelled = labelled_faces(log.logbook)
     without = f"{labelled.without_picture} labels have no picture: set FERLINE_LOG_PIXELS to keep pictures"
     if labelled.faces is None:
-        return f"no images to learn from; {without}"
+        return (
+            f"no images to learn from: {without if labelled.without_picture else 'nobody has labelled an answer yet'}"
+        )
     base_uri = f"datasets/{champion.tags['ferline.fingerprint'][:16]}"
     base = open_dataset(fetch(base_uri))
     fresh, known = new_faces(base, labelled.faces)

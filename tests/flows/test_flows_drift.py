@@ -122,6 +122,12 @@ def site(promoted, notices, own_server, lenient_policy: Path, monkeypatch: pytes
     return Site(bench.home)
 
 
+def test_without_any_label_there_is_nothing_to_learn_from(site: Site) -> None:
+    outcome = site.retrain()
+    assert (outcome.ending, outcome.data) == ("NoImages", None)
+    assert "nobody has labelled an answer yet" in outcome.message
+
+
 def test_too_few_predictions_are_not_enough_yet(site: Site) -> None:
     site.live(0, faces=120)
     outcome = site.monitor(0)
