@@ -23,6 +23,7 @@ from flows.context import drift_policy, journal, registry, settings, store, work
 from flows.notify import notify
 from flows.outcome import MonitorOutcome, Sight
 from flows.parameters import WindowParameters
+from flows.tasks import can_help
 
 EVENT = "ferline.drift.detected"
 
@@ -46,7 +47,10 @@ def drift_monitor(window: WindowParameters = WindowParameters()) -> State[Monito
     return _ended(outcome)
 
 
-@task(name="read window", retries=3, retry_delay_seconds=[2, 10, 30], cache_policy=NO_CACHE, timeout_seconds=600)
+@task(
+    name="read window", retries=3, retry_delay_seconds=[2, 10, 30], retry_condition_fn=can_help, cache_policy=NO_CACHE,
+    timeout_seconds=600,
+)  # fmt: skip
 def read_task(champion: ModelVersion, window: WindowParameters) -> Window:
     """Predictions of the champion in the window; first what waits on this machine is brought to the store."""
     log, policy = journal(), drift_policy().window
@@ -56,7 +60,10 @@ def read_task(champion: ModelVersion, window: WindowParameters) -> Window:
     return read_window(log.logbook, champion.version, since, until, policy.sample, window.last or None)
 
 
-@task(name="look", retries=2, retry_delay_seconds=[5, 30], cache_policy=NO_CACHE, timeout_seconds=1800)
+@task(
+    name="look", retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=can_help, cache_policy=NO_CACHE,
+    timeout_seconds=1800,
+)  # fmt: skip
 def look_task(champion: ModelVersion, window: Window) -> tuple[DriftReport, str]:
     """The report, and the URI of its folder; the dashboard gets its snapshot."""
     from components.drift import evidently  # 3 s, and only here
