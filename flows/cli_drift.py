@@ -79,7 +79,7 @@ def demo(
     from flows.demo import run_demo
 
     with quiet_stdout(as_json), progress() as report:
-        seen, workspace = run_demo(days, faces, report, lambda day: None)
+        seen, workspace = run_demo(days, faces, report)
     if as_json:
         emit({"days": seen, "workspace": str(workspace)})
         return

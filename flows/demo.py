@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +29,7 @@ class DemoDay:
     """Measured on the day's feedback."""
 
 
-def run_demo(count: int, faces: int, report: Report, say: Callable[[DemoDay], None]) -> tuple[list[DemoDay], Path]:
+def run_demo(count: int, faces: int, report: Report) -> tuple[list[DemoDay], Path]:
     """Simulate the days, look at each with drift-monitor; what it said, and the dashboard's workspace.
 
     Raises ModelNotFound without a champion.
@@ -48,7 +47,6 @@ def run_demo(count: int, faces: int, report: Report, say: Callable[[DemoDay], No
         outcome = run_monitor(window)
         accuracy = _accuracy(outcome.report) if outcome.report else None
         seen.append(DemoDay(f"{day.begins:%Y-%m-%d}", day.shift, outcome.sight, outcome.checks, accuracy))
-        say(seen[-1])
     return seen, home / "evidently"
 
 

@@ -23,14 +23,15 @@ def mark_trained(store: Store, fingerprint: str) -> None:
 
 def forget(store: Store, id: str) -> list[str]:
     """Remove dataset versions with this prediction's image that nothing was trained on; their URIs."""
+    records = {name: _read(store, name) for name in store.list(f"{ROOM}/")}
+    kept = {uri for record in records.values() if record["trained"] for uri in record["datasets"]}
     gone: list[str] = []
-    for name in store.list(f"{ROOM}/"):
-        record = _read(store, name)
+    for name, record in records.items():
         if not record["trained"] and id in record["ids"]:
-            for uri in record["datasets"]:
+            for uri in set(record["datasets"]) - kept:  # the same held-back images may serve two
                 store.delete(uri)
-            store.delete(name)
-            gone += record["datasets"]
+                gone.append(uri)
+            store.delete(name)  # last: after a kill the next deletion still finds it
     return gone
 
 

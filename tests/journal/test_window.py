@@ -94,7 +94,9 @@ def test_what_a_model_has_learned_from_outlives_a_deletion_and_other_data_does_n
     uris = {name: store.put_folder(tmp_path / "version", f"datasets/{name}") for name in ("old", "new")}
     for name, uri in uris.items():
         lineage.note(store, name, [uri], ["one", "two"])
+    lineage.note(store, "shared", [uris["old"]], ["four"])
     lineage.mark_trained(store, "old")
+    assert lineage.forget(store, "four") == [], "the trained one names it too"
     assert lineage.forget(store, "three") == []
     assert lineage.forget(store, "one") == [uris["new"]]
     assert (store.exists(uris["old"]), store.exists(uris["new"])) == (True, False)
