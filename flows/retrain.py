@@ -97,9 +97,7 @@ def _carry_out(champion: ModelVersion, made: NewData, trigger: RetrainParameters
     except Exception as error:
         notify("ferline: a retraining failed", f"{trigger.reason}: {error}", "failure")
         raise
-    finally:  # also where a stage after the registration failed
-        if any(version.tags.get("ferline.fingerprint") == made.fingerprint for version in registry().versions()):
-            lineage.mark_trained(store(), made.fingerprint)
+    lineage.mark_trained(store(), made.fingerprint)
     message = (
         f"{outcome.verdict.lower()} after {made.added} images more ({trigger.reason}); champion is version "
         f"{outcome.champion or 'none'}"
