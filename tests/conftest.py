@@ -25,7 +25,7 @@ gate:
   latency_ms_ceiling: 10000
   slice_gap: 1.0
   behaviour: {flip: 0.0, light: 0.0, rotation: 0.0, jpeg: 0.0}
-  champion: {min_gain: -1.0, tolerated_loss: 1.0}
+  champion: {min_gain: -1.0, tolerated_loss: 1.0, new_data_loss: 1.0}
 """
 
 
