@@ -60,13 +60,14 @@ def new_data_task(champion: ModelVersion) -> NewData | str:
         )
     base_uri = f"datasets/{champion.tags['ferline.fingerprint'][:16]}"
     base = open_dataset(fetch(base_uri))
-    fresh, known = new_faces(base, labelled.faces)
+    fresh = new_faces(base, labelled.faces)
+    known = len(labelled.faces.ids) - len(fresh.ids)
     if len(fresh.ids) < policy.images:
         return (
             f"no images to learn from: {len(fresh.ids)} new ones, {policy.images} are needed; {known} are known already"
             + (f"; {without}" if labelled.without_picture else "")
         )
-    made = extend(base, fresh, known, policy.held_back, work_folder("ingest"), _silent)
+    made = extend(base, fresh, policy.held_back, work_folder("ingest"), _silent)
     uris = []
     for version in (made.dataset, made.held_back):
         uris.append(store().put_folder(version.folder, f"datasets/{version.info.name}"))
@@ -97,7 +98,9 @@ def _carry_out(champion: ModelVersion, made: NewData, trigger: RetrainParameters
     except Exception as error:
         notify("ferline: a retraining failed", f"{trigger.reason}: {error}", "failure")
         raise
-    lineage.mark_trained(store(), made.fingerprint)
+    finally:  # also where a later stage failed: a registered model has learned from it
+        if any(version.tags["ferline.fingerprint"] == made.fingerprint for version in registry().versions()):
+            lineage.mark_trained(store(), made.fingerprint)
     message = (
         f"{outcome.verdict.lower()} after {made.added} images more ({trigger.reason}); champion is version "
         f"{outcome.champion or 'none'}"

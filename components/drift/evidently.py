@@ -5,7 +5,7 @@ domain classifier, quality against labels) are handed over as figures. Snapshots
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,10 +131,10 @@ def dashboard(versions: Sequence[str]) -> DashboardModel:
     return DashboardModel(tabs=[tab], panels=panels)
 
 
-def _series(metric: type, labels: Mapping[str, str], legend: str, version: str) -> PanelMetric:
+def _series(name: str, legend: str, version: str) -> PanelMetric:
     return PanelMetric(
-        metric=metric.__get_type__(),  # type: ignore[attr-defined]
-        metric_labels=dict(labels),
+        metric=Figure.__get_type__(),
+        metric_labels={"name": name},
         metadata={"version": version},
         legend=f"{legend}, version {version}",
     )
@@ -142,7 +142,7 @@ def _series(metric: type, labels: Mapping[str, str], legend: str, version: str) 
 
 def _lines(title: str, names: Sequence[str], versions: Sequence[str], size: str = "half") -> DashboardPanelPlot:
     series = [
-        _series(Figure, {"name": name}, name.removeprefix("mean of ").removeprefix("value of "), version)
+        _series(name, name.removeprefix("mean of ").removeprefix("value of "), version)
         for version in versions
         for name in names
     ]
@@ -150,11 +150,7 @@ def _lines(title: str, names: Sequence[str], versions: Sequence[str], size: str 
 
 
 def _bars(title: str, names: Sequence[str], versions: Sequence[str]) -> DashboardPanelPlot:
-    series = [
-        _series(Figure, {"name": name}, name.removeprefix("mean of share "), version)
-        for version in versions
-        for name in names
-    ]
+    series = [_series(name, name.removeprefix("mean of share "), version) for version in versions for name in names]
     return bar_plot_panel(title, series, size="full", stacked=True)
 
 

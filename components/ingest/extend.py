@@ -41,23 +41,20 @@ class Extended:
     """The held-back images alone, as PublicTest of a version that is scored and never trained on."""
     added: int
     kept_back: int
-    known: int
-    """Left out, because their pixels stand in the base already, or twice among the new ones."""
     ids: tuple[str, ...]
     """Predictions whose images are in either."""
 
 
-def new_faces(base: Dataset, found: NewFaces) -> tuple[NewFaces, int]:
-    """Those whose pixels are in no split of the base, each once, at the base's size; how many are not."""
+def new_faces(base: Dataset, found: NewFaces) -> NewFaces:
+    """Those whose pixels are in no split of the base, each once, at the base's size."""
     images = resize_faces(found.images, base.info.height)
     sha256 = pixel_hashes(images)
     _, first = np.unique(sha256, return_index=True)
     fresh = np.sort(first[~np.isin(sha256[first], base.manifest["sha256"].to_numpy(np.str_))])
-    chosen = NewFaces(images[fresh], found.labels[fresh], [found.ids[k] for k in fresh])
-    return chosen, len(found.ids) - len(fresh)
+    return NewFaces(images[fresh], found.labels[fresh], [found.ids[k] for k in fresh])
 
 
-def extend(base: Dataset, new: NewFaces, known: int, share: float, work: Path, report: Report) -> Extended:
+def extend(base: Dataset, new: NewFaces, share: float, work: Path, report: Report) -> Extended:
     """Both versions, in folders below `work`. new: of `new_faces`; share: of the images that is held back.
 
     Raises DataError where either part would be empty.
@@ -79,7 +76,7 @@ def extend(base: Dataset, new: NewFaces, known: int, share: float, work: Path, r
     name = base.info.origin.name
     dataset = write_version(kept, pixel_hashes(kept.images), Origin("feedback", name, options), work, report)
     held = write_version(apart, sha256[back], Origin("held back", name, options), work, report)
-    return Extended(dataset, held, int((~back).sum()), int(back.sum()), known, tuple(new.ids))
+    return Extended(dataset, held, int((~back).sum()), int(back.sum()), tuple(new.ids))
 
 
 def _sources(new: NewFaces, chosen: npt.NDArray[np.bool_]) -> list[str]:
