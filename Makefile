@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve drift test lint typecheck format docs lock benchmark clean
+.PHONY: help setup run serve up drift test lint typecheck format docs lock benchmark clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ run: $(STAMP) ## The whole pipeline on synthetic faces: no server, no download
 
 serve: $(STAMP) ## The promoted model and its page on http://127.0.0.1:3000
 	@BENTOML_DO_NOT_TRACK=true BENTOML_HOME=$${FERLINE_HOME:-.ferline}/bentoml $(BIN)/bentoml serve serving.service:FaceService
+
+up: $(STAMP) ## Every service as a process of this machine, and their addresses; Ctrl-C stops them
+	@$(BIN)/ferline stack up
 
 drift: $(STAMP) ## Simulated traffic that drifts, on the drift dashboard: http://127.0.0.1:8000
 	@$(BIN)/ferline drift demo

@@ -93,6 +93,10 @@ class PredictionNotFound(FerlineError):
     http_status = 404
 
 
+class SettingsError(FerlineError):
+    """A setting, or this machine, does not allow what was asked."""
+
+
 class GateError(FerlineError):
     """A promotion without a passing decision, or with one taken against another champion."""
 

@@ -237,6 +237,14 @@ class S3Store:
             http_client=self.http,
         )
 
+    def make_bucket(self, name: str) -> bool:
+        """Make a bucket of this server unless it is there; whether it was made."""
+        with self._errors(f"bucket {name}"):
+            if self.client.bucket_exists(name):
+                return False
+            self.client.make_bucket(name)
+        return True
+
     def put_folder(self, local: Path, name: str) -> str:
         target = f"{self.uri}/{_relative(name)}"
         if not self.exists(target):

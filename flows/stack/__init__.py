@@ -1,0 +1,1 @@
+"""The team's services: what docker-compose.yml says, started natively, and what they need once."""
