@@ -1,6 +1,7 @@
 """`ferline stack ...`"""
 
 import os
+import signal
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,8 @@ def up() -> None:
     programs = read_programs(home, variables)
     check_ports(programs)
     process = start(write_config(programs, home / "stack"), programs, os.environ)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops them too
+        signal.signal(number, signal.default_int_handler)
     try:
         _show(programs, process.poll)
         process.wait()
