@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve up drift test lint typecheck format docs lock benchmark clean
+.PHONY: help setup run serve up drift test test-stack lint typecheck format docs lock benchmark clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -13,7 +13,7 @@ help: ## List the targets
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("ferline needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,serving,drift]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,serving,drift,team]'
 	@touch $@
 
 setup: $(STAMP) ## Make .venv and install the locked set
@@ -32,12 +32,18 @@ drift: $(STAMP) ## Simulated traffic that drifts, on the drift dashboard: http:/
 	@$(BIN)/ferline drift dashboard --demo
 
 test: $(STAMP) lint typecheck ## Lint, types and every test that needs no GPU, browser or download
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not stack"
 
-lint: $(STAMP) ## ruff, import contracts, deployment file
+test-stack: $(STAMP) ## The team stack natively, and its faults; needs Debian's postgresql and libfaketime
+	$(BIN)/python -m pytest -m stack -v tests/stack
+
+lint: $(STAMP) ## ruff, import contracts, schemas of compose file, workflow and manifests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml infra/compose.production.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+	$(BIN)/kubernetes-validate --strict --quiet infra/k8s/[!k]*.yaml
 
 typecheck: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
@@ -54,7 +60,7 @@ docs: $(STAMP) ## Write docs/cli.md, recipe-keys.md and schedule.svg from the pr
 
 lock: ## Resolve the newest allowed set in a fresh environment and write requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet '.[dev,serving,drift]'
+	build/lock/bin/python -m pip install --quiet '.[dev,serving,drift,team]'
 	build/lock/bin/python -m pip freeze --exclude ferline > requirements.lock
 
 benchmark: $(STAMP) ## What the performance claims rest on; needs FER-2013 for ingest, a champion and hey for serving

@@ -46,7 +46,8 @@ class Pool:
     def window(self, rows: npt.NDArray[np.int64]) -> Window:
         """Some of them as a window of the log, without labels."""
         now, rng = datetime.now(UTC), np.random.default_rng(0)
-        table = self.table.iloc[rows].assign(id=[id_at(now, rng) for _ in rows], tag="").reset_index(drop=True)
+        ids = [id_at(now, rng.bytes(10)) for _ in rows]
+        table = self.table.iloc[rows].assign(id=ids, tag="").reset_index(drop=True)
         return Window(
             "1", now, now, table, np.arange(len(rows)), self.probabilities[rows], self.embedding[rows],
             table.iloc[:0], np.zeros((0, 7), np.float32),

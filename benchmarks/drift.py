@@ -40,7 +40,7 @@ def write_log(folder: Path, rows: int) -> None:
     rng = np.random.default_rng(0)
     for kind in ("predictions", "labels"):
         (folder / kind / "day=2026-11-20").mkdir(parents=True)
-    ids = sorted(id_at(NOON + timedelta(milliseconds=10 * k), rng) for k in range(rows))
+    ids = sorted(id_at(NOON + timedelta(milliseconds=10 * k), rng.bytes(10)) for k in range(rows))
     for start in range(0, rows, FILE):
         part = ids[start : start + FILE]
         n = len(part)

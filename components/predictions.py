@@ -107,9 +107,13 @@ class Window:
         return f"{ids.iloc[0]}-{ids.iloc[-1]}"
 
 
-def id_at(moment: datetime, random: np.random.Generator) -> str:
-    """An id as if it were made then, for a log that is written after the fact."""
-    chance = int.from_bytes(random.bytes(10), "big")
+def id_at(moment: datetime, ten_bytes: bytes) -> str:
+    """An id of a prediction made then: a UUID of version 7 (RFC 9562). ten_bytes: by chance.
+
+    Ids of one millisecond are in no order. Libraries keep one, by never going back: after a clock that was a day
+    ahead they would date every prediction into the next day until that has come.
+    """
+    chance = int.from_bytes(ten_bytes, "big")
     version_and_variant = 0x7 << 76 | (chance >> 64 & 0xFFF) << 64 | 0x2 << 62 | chance & (1 << 62) - 1
     return f"{int(moment.timestamp() * 1000) << 80 | version_and_variant:032x}"
 

@@ -24,6 +24,7 @@ from components.errors import StoreError, StoreNotFound, StoreUnreachable
 INDEX = "_index.json"
 PART_SIZE = 16 * 1024 * 1024
 """Files above it go up in parts."""
+RETRIES = 3
 ABANDONED_S = 24 * 3600
 """Age after which a temporary file or folder can only be a killed writer's."""
 
@@ -67,9 +68,18 @@ class Entry:
 
 
 def open_store(
-    uri: str, *, endpoint: str = "", access_key: str = "", secret_key: str = "", region: str = "us-east-1"
+    uri: str,
+    *,
+    endpoint: str = "",
+    access_key: str = "",
+    secret_key: str = "",
+    region: str = "us-east-1",
+    retries: int = RETRIES,
 ) -> Store:
-    """A folder path, or s3://bucket/prefix with the server's endpoint and credentials."""
+    """A folder path, or s3://bucket/prefix with the server's endpoint and credentials.
+
+    retries: how often a request is sent again to a server that does not answer; 3 take 1 second, 9 take a minute.
+    """
     if "://" in uri and not uri.startswith("s3://"):
         raise StoreError(f"store {uri!r} is of no kind that is known: name a folder, or s3://bucket/prefix.")
     if not uri.startswith("s3://"):
@@ -78,7 +88,7 @@ def open_store(
         raise StoreError(
             f"store {uri} needs FERLINE_S3_ENDPOINT, FERLINE_S3_ACCESS_KEY and FERLINE_S3_SECRET_KEY; one is empty."
         )
-    return S3Store(uri, endpoint, access_key, secret_key, region)
+    return S3Store(uri, endpoint, access_key, secret_key, region, retries)
 
 
 def _index_of(folder: Path) -> dict[str, Entry]:
@@ -217,7 +227,9 @@ def _rename_folder(temporary: Path, target: Path) -> None:
 class S3Store:
     """A prefix of a bucket; one PUT an object, the index last."""
 
-    def __init__(self, uri: str, endpoint: str, access_key: str, secret_key: str, region: str) -> None:
+    def __init__(
+        self, uri: str, endpoint: str, access_key: str, secret_key: str, region: str, retries: int = RETRIES
+    ) -> None:
         import urllib3
         from minio import Minio
 
@@ -225,9 +237,9 @@ class S3Store:
         parts = urlsplit(self.uri)
         self.bucket, self.prefix = parts.netloc, parts.path.strip("/")
         address = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
-        retries = urllib3.Retry(total=3, backoff_factor=0.3, status_forcelist=[500, 502, 503, 504])
+        again = urllib3.Retry(total=retries, backoff_factor=0.3, backoff_max=15, status_forcelist=[500, 502, 503, 504])
         self.endpoint = endpoint
-        self.http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=60), retries=retries)
+        self.http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=60), retries=again)
         self.client = Minio(
             address.netloc,
             access_key=access_key,

@@ -1,4 +1,5 @@
-"""What Prefect's server does by itself: start a retraining on an alarm, and mark the runs of dead workers as crashed.
+"""What Prefect's server does by itself: start a retraining on an alarm, mark the runs of dead workers as crashed, and
+let another worker go on with them.
 
 Made by name: a second set-up changes what is there instead of adding to it.
 """
@@ -17,15 +18,19 @@ from components.errors import ModelNotFound
 from flows.monitor import EVENT
 
 RETRAINING = "retrain/on-drift"
-ON_DRIFT, ZOMBIES = "ferline: retrain on drift", "ferline: crash runs of dead workers"
+GOES_ON = ("train-pipeline/default", "train-pipeline/nightly")
+"""What goes on from its last checkpoint. A retraining does not: its cool-down has begun, and the next alarm comes."""
+ON_DRIFT, ZOMBIES, TAKEOVER = (
+    "ferline: retrain on drift", "ferline: crash runs of dead workers", "ferline: go on with crashed runs"
+)  # fmt: skip
 ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
 SILENCE = timedelta(seconds=90)
 """Without a sign of life a run counts as dead. Workers need PREFECT_FLOWS_HEARTBEAT_FREQUENCY well below it: 30."""
 
 
 def make_automations() -> list[str]:
-    """Make or renew both; their names. Raises ModelNotFound where the deployment that is to be started is missing."""
-    made = (_on_drift(_deployment(RETRAINING)), _crash_zombies())
+    """Make or renew them all; their names. Raises ModelNotFound where a deployment they start is missing."""
+    made = (_on_drift(_deployment(RETRAINING)), _crash_zombies(), _take_over([_deployment(name) for name in GOES_ON]))
     for automation in made:
         _renew(automation)
     return [automation.name for automation in made]
@@ -83,6 +88,27 @@ def _crash_zombies() -> Automation:
             )
         ],
     )
+
+
+def _take_over(deployments: list[UUID]) -> Automation:
+    return Automation(
+        name=TAKEOVER,
+        description="A crashed run waits for a worker again; flows/train.py ends one that crashes too often.",
+        trigger=EventTrigger(
+            expect={"prefect.flow-run.Crashed"},
+            match={"prefect.resource.id": ["prefect.flow-run.*"]},
+            match_related={"prefect.resource.id": [f"prefect.deployment.{id}" for id in deployments]},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.SCHEDULED, name="AwaitingRetry", message="its worker died: another one goes on",
+                force=True,
+            )
+        ],
+    )  # fmt: skip
 
 
 def _deployment(name: str) -> UUID:

@@ -3,14 +3,20 @@
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+from prefect.runtime import flow_run
 
 from components.drift import DriftPolicy
 from components.drift import load_policy as load_drift_policy
 from components.journal import Journal, Logbook
 from components.registry import Registry
 from components.settings import Settings, load_settings
-from components.store import Store, open_store
+from components.store import RETRIES, Store, open_store
 from components.validation import ValidationPolicy, load_policy
+
+PATIENT = 9
+"""Requests that are sent again to a store that does not answer: about a minute."""
 
 
 def settings() -> Settings:
@@ -19,11 +25,12 @@ def settings() -> Settings:
 
 
 def store() -> Store:
-    """The artifact store of the settings."""
+    """The artifact store of the settings; inside a flow run one that waits a minute for a server that is away."""
     s = settings()
-    secret = {name: key.get_secret_value() if key else "" for name, key in
+    secret: dict[str, Any] = {name: key.get_secret_value() if key else "" for name, key in
               (("access_key", s.s3_access_key), ("secret_key", s.s3_secret_key))}  # fmt: skip
-    return open_store(s.store_uri, endpoint=s.s3_endpoint, region=s.s3_region, **secret)
+    retries = PATIENT if flow_run.id else RETRIES  # a person who types a command wants to hear of it at once
+    return open_store(s.store_uri, endpoint=s.s3_endpoint, region=s.s3_region, retries=retries, **secret)
 
 
 def registry() -> Registry:

@@ -57,7 +57,7 @@ def answer_day(
     pause = timedelta(days=1) / (len(day.images) + 1)
     rows = [
         Prediction(
-            id=id_at(day.begins + (k + 1) * pause, rng), version=version, role="champion",
+            id=id_at(day.begins + (k + 1) * pause, rng.bytes(10)), version=version, role="champion",
             probabilities=answers.probabilities[k], uncertain=bool(answers.probabilities[k].max() <= threshold),
             brightness=float(brightness[k]), contrast=float(contrast[k]), sharpness=float(sharpness[k]),
             face_width=day.images.shape[2], latency_ms=0.0, embedding=answers.embedding[k],

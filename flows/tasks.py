@@ -51,16 +51,17 @@ def can_help(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return False
 
 
+AGAIN: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [5, 20], "retry_condition_fn": can_help}
+"""For every stage: each may be repeated, and what a killed one left half done is finished or made anew."""
+
+
 def reuse(stage: Task[..., str], *inputs: object) -> str:
     """Run a cached task; a hit whose artifact is gone from the store is run again."""
     uri = stage(*inputs)
     return uri if store().exists(uri) else stage.with_options(refresh_cache=True)(*inputs)
 
 
-@materialize(
-    DATASETS, name="ingest", retries=2, retry_delay_seconds=5, retry_condition_fn=can_help, timeout_seconds=3600,
-    **CACHED,
-)  # fmt: skip
+@materialize(DATASETS, name="ingest", timeout_seconds=3600, **CACHED, **AGAIN)
 def ingest_task(data: DataParameters, stamp: str, code: str) -> str:
     """Source -> URI of a dataset version; one that is a version already stays as it is."""
     if data.source.startswith("s3://") or (Path(data.source) / INFO).is_file():
@@ -73,7 +74,7 @@ def ingest_task(data: DataParameters, stamp: str, code: str) -> str:
     return uri
 
 
-@task(name="validate", timeout_seconds=1800, **CACHED)
+@task(name="validate", timeout_seconds=1800, **CACHED, **AGAIN)
 def validate_task(dataset_uri: str, policy: str, last_accepted: str | None, code: str) -> str:
     """Dataset version -> URI of a folder with report.json, data docs and pairs of near-duplicates."""
     folder = fetch(dataset_uri)
@@ -88,7 +89,7 @@ def validate_task(dataset_uri: str, policy: str, last_accepted: str | None, code
     return uri
 
 
-@task(name="balance", timeout_seconds=600, **CACHED)
+@task(name="balance", timeout_seconds=600, **CACHED, **AGAIN)
 def balance_task(dataset_uri: str, recipe: Recipe, excluded: str, code: str) -> str:
     """Dataset version -> URI of a folder with sample.npz. excluded: digest of the exclusion list."""
     _, sample = build_sample(open_dataset(fetch(dataset_uri)), data_here(recipe), recipe.balance, recipe.seed)
@@ -101,11 +102,9 @@ def balance_task(dataset_uri: str, recipe: Recipe, excluded: str, code: str) -> 
 @task(
     name="train",
     task_run_name="train {preset}",
-    retries=2,
-    retry_delay_seconds=10,
-    retry_condition_fn=can_help,
     timeout_seconds=7 * 24 * 3600,
     **{**CACHED, "cache_policy": INPUTS - "threads" + TASK_SOURCE},
+    **AGAIN,
 )
 def train_task(
     preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, threads: int | None = None
@@ -127,7 +126,7 @@ def train_task(
     return uri
 
 
-@task(name="take in", task_run_name="take in {folder}", timeout_seconds=3600, **CACHED)
+@task(name="take in", task_run_name="take in {folder}", timeout_seconds=3600, **CACHED, **AGAIN)
 def take_in_task(folder: str, summary: RunSummary, dataset_uri: str) -> str:
     """A run that another machine trained -> its URI in the store; checked, and recorded in MLflow as one of ours."""
     source, info = Path(folder), read_info(fetch(dataset_uri))
@@ -164,7 +163,7 @@ def _log_run(run: TrackedRun, out: Path, preset: str) -> None:
     (out / "mlflow_run").write_text(run.run_id)
 
 
-@task(name="evaluate", task_run_name="evaluate {name}", timeout_seconds=3600, **CACHED)
+@task(name="evaluate", task_run_name="evaluate {name}", timeout_seconds=3600, **CACHED, **AGAIN)
 def evaluate_task(name: str, model_uri: str, dataset_uri: str, code: str) -> str:
     """Score a model on PublicTest; URI of an evaluation folder."""
     folder = model_folder(model_uri)
@@ -191,7 +190,7 @@ def _log_evaluation(name: str, run_folder: Path, evaluation: Evaluation, folder:
             run.log_files(folder / file)
 
 
-@task(name="gate", timeout_seconds=600)
+@task(name="gate", timeout_seconds=600, **AGAIN)
 def gate_task(
     name: str,
     run_uri: str,
@@ -219,9 +218,7 @@ def gate_task(
     return store().put_bytes(f"decisions/{hashlib.sha256(text.encode()).hexdigest()[:16]}.json", text.encode())
 
 
-@materialize(
-    MODELS, name="register", retries=2, retry_delay_seconds=5, retry_condition_fn=can_help, timeout_seconds=1800
-)
+@materialize(MODELS, name="register", timeout_seconds=1800, **AGAIN)
 def register_task(run_uri: str, evaluation_uri: str, dataset_uri: str, decision_uri: str, new_data: str = "") -> str:
     """Put the challenger with all that belongs to it into the registry; its version. new_data: a retraining's."""
     run = fetch(run_uri)
@@ -242,7 +239,7 @@ def register_task(run_uri: str, evaluation_uri: str, dataset_uri: str, decision_
     return made.version
 
 
-@task(name="promote", timeout_seconds=1800)
+@task(name="promote", timeout_seconds=1800, **AGAIN)
 def promote_task(version: str, decision_uri: str) -> str:
     """Make a version champion on the strength of its decision; the version."""
     decision = Decision.from_json(store().read_bytes(decision_uri).decode())
@@ -253,7 +250,7 @@ def promote_task(version: str, decision_uri: str) -> str:
     return entry.to_version
 
 
-@task(name="reject", timeout_seconds=600)
+@task(name="reject", timeout_seconds=600, **AGAIN)
 def reject_task(version: str, decision_uri: str) -> str:
     """Keep a challenger that failed the gate, and mark it."""
     decision = Decision.from_json(store().read_bytes(decision_uri).decode())

@@ -7,12 +7,13 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.client.schemas import State
 from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 import components.training
 from components.dataset import file_sha256
-from components.errors import RecipeError
+from components.errors import RecipeError, TrainingError
 from components.gate import Decision
 from components.registry import reconcile
 from components.registry.records import ModelVersion
@@ -45,6 +46,8 @@ from flows.tasks import (
 )
 
 FRAME = ("components/dataset.py", "components/labels.py")
+MOST_STARTS = 4
+"""A run whose worker dies is started again; one that kills its worker each time must end."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def train_pipeline(
     promotion: PromotionParameters = PromotionParameters(),
 ) -> State[Outcome]:
     """Ingest, validate, balance, train, evaluate, gate, promote, report."""
+    if flow_run.run_count > MOST_STARTS:
+        raise TrainingError(f"this run has crashed {MOST_STARTS} times: its worker's log or memory may say why.")
     recipes = {preset: compose(preset, training.overrides, training.tiny) for preset in training.presets}
     dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
     validation = _validate(dataset)

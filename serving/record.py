@@ -3,17 +3,18 @@
 import asyncio
 import io
 import logging
+import secrets
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
-import uuid6
 from PIL import Image
 
 from components.journal import Journal
-from components.predictions import Prediction
+from components.predictions import Prediction, id_at
 from components.statistics import image_statistics
 from serving import metrics
 from serving.batcher import Answer
@@ -39,7 +40,7 @@ class Answered:
 
 def new_id() -> str:
     """An id for one face's prediction; ids sort by time."""
-    return uuid6.uuid7().hex
+    return id_at(datetime.now(UTC), secrets.token_bytes(10))
 
 
 def rows(answered: list[Answered], role: str, tag: str, latency_ms: float, pixels: bool) -> list[Prediction]:

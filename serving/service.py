@@ -121,7 +121,7 @@ def _roles(s: Settings) -> Roles:
 
 
 def _journal(s: Settings) -> Journal:
-    secret = {name: key.get_secret_value() if key else "" for name, key in
+    secret: dict[str, Any] = {name: key.get_secret_value() if key else "" for name, key in
               (("access_key", s.s3_access_key), ("secret_key", s.s3_secret_key))}  # fmt: skip
     store = open_store(s.store_uri, endpoint=s.s3_endpoint, region=s.s3_region, **secret)
     return Journal(s.spool, Logbook(store), s.log_days)

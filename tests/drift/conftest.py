@@ -46,7 +46,7 @@ def make_window() -> Make:
     ) -> Window:  # fmt: skip
         frame, probabilities = table(rows, seed, darker, happy)
         rng, since = np.random.default_rng(seed), NOON + timedelta(days=day)
-        ids = sorted(id_at(since + timedelta(seconds=k), rng) for k in range(rows))
+        ids = sorted(id_at(since + timedelta(seconds=k), rng.bytes(10)) for k in range(rows))
         frame = frame.assign(id=ids, tag=[tags[k % len(tags)] for k in range(rows)])
         embedding = rng.normal(size=(rows, 16)).astype(np.float32)
         embedding[:, 0] += moved

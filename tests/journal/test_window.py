@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 def prediction(seconds: float, version: str = "3", role: str = "champion", id: str = "") -> Prediction:
     sure = RNG.dirichlet(np.ones(7)).astype(np.float32)
     embedding = RNG.normal(size=8).astype(np.float32)
-    id = id or id_at(NOON + timedelta(seconds=seconds), RNG)
+    id = id or id_at(NOON + timedelta(seconds=seconds), RNG.bytes(10))
     return Prediction(id, version, role, sure, False, 100.0, 50.0, 900.0, 48, 3.0, embedding, "door")
 
 
@@ -32,7 +32,7 @@ def write(logbook: Logbook, rows: list[Prediction]) -> None:
 
 
 def test_an_id_tells_its_moment_and_ids_of_one_moment_differ() -> None:
-    ids = {id_at(NOON, RNG) for _ in range(100)}
+    ids = {id_at(NOON, RNG.bytes(10)) for _ in range(100)}
     assert len(ids) == 100
     assert {made_at(id) for id in ids} == {NOON}
 

@@ -1,5 +1,7 @@
 """The team stack as docker-compose.yml describes it, natively: PostgreSQL, an S3 server, and every service of ours."""
 
+import contextlib
+import io
 import json
 import os
 import pwd
@@ -16,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import psutil
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from components.ingest.synthetic import SyntheticOptions, generate
 from components.registry import Registry
 from components.store import S3Store
 from flows.stack.compose import Program, read_programs
@@ -158,10 +164,8 @@ class Stack:
     def kill(self, name: str) -> None:
         """End a program as a broken machine does."""
         for pid in self.pids(name):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
     def control(self, *arguments: str) -> None:
         """supervisorctl."""
@@ -195,7 +199,18 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         [*as_owner, str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--auth", "trust"], check=True,
         capture_output=True, cwd=folder,
     )  # fmt: skip
-    command = [*as_owner, str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
+    command = [
+        *as_owner,
+        str(binaries / "postgres"),
+        "-D",
+        str(data),
+        "-p",
+        str(port),
+        "-h",
+        "127.0.0.1",
+        "-k",
+        str(folder),
+    ]
     server = Server(command, port, tmp_path_factory.mktemp("postgres") / "postgres.log", dict(os.environ))
     server.start()
     passwords = {"PREFECT_DB_PASSWORD": SECRET, "MLFLOW_DB_PASSWORD": SECRET}
@@ -213,8 +228,8 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An S3 server over HTTP without any bucket: those are the set-up's."""
     root, port = tmp_path_factory.mktemp("s3"), free_port()
     (root / "data").mkdir()
-    command = [str(BIN / "nanio"), "serve", "--data-dir", str(root / "data"), "--host", "127.0.0.1", "--port", str(port),
-               "--no-access-log"]  # fmt: skip
+    options = ["--data-dir", str(root / "data"), "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
+    command = [str(BIN / "nanio"), "serve", *options]
     keys = {**os.environ, "NANIO_ACCESS_KEY": KEY, "NANIO_SECRET_KEY": SECRET}
     server = Server(command, port, root / "s3.log", keys)
     server.start()
@@ -249,3 +264,45 @@ def stack(
         supervisor.wait(90)
         for process in stack.extra:
             process.kill()
+
+
+FACES = "synthetic:images=700,seed=3"
+
+
+def png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def predict(url: str, faces: int, seed: int) -> list[str]:
+    """Ask a service for some faces, fifty at a time; the ids of the answers."""
+    images, _, _ = generate(SyntheticOptions(images=max(100, faces), seed=seed))
+    ids = []
+    with httpx.Client(base_url=url, timeout=60) as client:
+        for begin in range(0, faces, 50):
+            some = range(begin, min(begin + 50, faces))
+            answer = client.post(
+                "/predict_batch", files=[("images", (f"{k}.png", png(images[k]), "image/png")) for k in some]
+            )
+            assert answer.status_code == 200, answer.text
+            ids += [each["id"] for each in answer.json()["answers"]]
+    return ids
+
+
+def logged(stack: Stack) -> list[str]:
+    """Ids of all predictions in the bucket, with repetitions."""
+    names = [name for name in stack.store.list("predictions/") if name.endswith(".parquet")]
+    tables = [pq.read_table(io.BytesIO(stack.store.read_bytes(name)), columns=["id"]) for name in names]
+    return [id for table in tables for id in table["id"].to_pylist()]
+
+
+@pytest.fixture(scope="session")
+def champion(stack: Stack) -> str:
+    """A first promoted version, trained by the worker and taken up by the service; its number."""
+    training = {"presets": ["quick"], "tiny": True}
+    run = stack.deploy_run("train-pipeline/default", data={"source": FACES}, training=training)
+    state = stack.ended(run)
+    assert state["name"] == "Promoted", stack.log("worker")
+    until(lambda: httpx.get(f"{stack.service}/readyz").json()["model"] == "1", 60, "the service has it")
+    return "1"

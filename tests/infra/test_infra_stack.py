@@ -1,0 +1,197 @@
+"""Compose file, manifests and dashboards against the code: names, ports, secrets, and what each service must have."""
+
+import importlib
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import Counter, Gauge, Histogram
+
+from components.settings import Settings
+from flows.stack.compose import read_programs
+from serving import metrics
+
+REPOSITORY = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
+PRODUCTION = yaml.safe_load((REPOSITORY / "infra" / "compose.production.yml").read_text())
+MANIFESTS = [
+    document
+    for file in sorted((REPOSITORY / "infra" / "k8s").glob("*.yaml"))
+    for document in yaml.safe_load_all(file.read_text())
+]
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+READERS = {"PREFECT_": "prefect", "MLFLOW_": "mlflow", "BENTOML_": "bentoml", "GX_": "great_expectations",
+           "HF_": "huggingface_hub", "AWS_": "botocore", "DO_NOT_TRACK": "prefect"}  # fmt: skip
+
+
+def config_map() -> dict[str, str]:
+    """The variables of infra/k8s."""
+    (kustomization,) = (each for each in MANIFESTS if each["kind"] == "Kustomization")
+    return dict(line.split("=", 1) for line in kustomization["configMapGenerator"][0]["literals"])
+
+
+@cache
+def sources(package: str) -> str:
+    """All Python code of an installed package."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return "\n".join(file.read_text(errors="replace") for file in Path(spec.origin).parent.rglob("*.py"))
+
+
+def known(name: str) -> bool:
+    """Whether somebody reads an environment variable."""
+    if name.startswith("FERLINE_"):
+        return name.removeprefix("FERLINE_").lower() in Settings.model_fields
+    if name.startswith("PREFECT_"):
+        from prefect.settings import Settings as PrefectSettings
+        from prefect.settings.legacy import _get_valid_setting_names
+
+        return name in _get_valid_setting_names(PrefectSettings)
+    package = next((package for prefix, package in READERS.items() if name.startswith(prefix)), None)
+    return package is not None and _variable(name) in sources(package)
+
+
+def _variable(name: str) -> str:
+    """How a package's source names it: botocore puts its common prefix in front itself."""
+    return name if not name.startswith("AWS_") or "CHECKSUM" in name else name.removeprefix("AWS_").lower()
+
+
+def variables() -> Iterator[str]:
+    names = {name for service in OURS.values() for name in service["environment"]} | set(config_map())
+    yield from sorted(names)
+
+
+@pytest.mark.parametrize("name", list(variables()))
+def test_every_variable_is_read_by_somebody(name: str) -> None:
+    assert known(name)
+
+
+def test_every_module_that_a_command_names_is_there() -> None:
+    for service in OURS.values():
+        for part in service["command"]:
+            if module := re.fullmatch(r"([a-z_.]+):([A-Za-z]+)", part):
+                assert hasattr(importlib.import_module(module[1]), module[2])
+
+
+@pytest.mark.parametrize("name", list(SERVICES))
+def test_a_service_has_what_it_takes_to_run_unattended(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] in ("unless-stopped", "on-failure")
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    if name != "setup":
+        limits = service["deploy"]["resources"]["limits"]
+        assert limits["memory"]
+        assert "healthcheck" in service or name.startswith("worker"), "a worker serves nothing that could be asked"
+    if "build" not in service:
+        image, _, tag = service["image"].partition(":")
+        assert re.match(r"v?\d+\.\d+", tag), f"{image} is pinned"
+        assert service["user"] != "root"
+    else:
+        dockerfile = (REPOSITORY / service["build"]["dockerfile"]).read_text()
+        assert "\nUSER ferline\n" in dockerfile
+    for volume in service.get("volumes", []):
+        source = volume.partition(":")[0]
+        assert source in COMPOSE["volumes"] or (REPOSITORY / source).exists()
+    for other, how in service.get("depends_on", {}).items():
+        wanted = "service_completed_successfully" if other == "setup" else "service_healthy"
+        assert how["condition"] == wanted
+        assert other == "setup" or "healthcheck" in SERVICES[other]
+
+
+def test_production_has_no_default_for_any_secret() -> None:
+    """What docker-compose.yml gives a development value, the other file asks for."""
+    text = (REPOSITORY / "docker-compose.yml").read_text()
+    secrets = set(re.findall(r"\$\{(\w+):-development[\w-]*\}", text))
+    required = set(re.findall(r"\$\{(\w+):\?", (REPOSITORY / "infra" / "compose.production.yml").read_text()))
+    assert secrets <= required
+    example = (REPOSITORY / ".env.example").read_text()
+    assert {f"{name}=" for name in required} <= set(example.splitlines())
+    for name, service in SERVICES.items():
+        for key, value in service.get("environment", {}).items():
+            if ":-development" in str(value):
+                assert ":?" in PRODUCTION["services"][name]["environment"][key], f"{name}: {key}"
+
+
+def test_telemetry_of_every_part_is_off() -> None:
+    off = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true",
+           "BENTOML_DO_NOT_TRACK": "true", "GX_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}  # fmt: skip
+    for service in OURS.values():
+        assert off.items() <= service["environment"].items()
+    assert off.items() <= config_map().items()
+
+
+def test_every_metric_of_dashboards_and_alerts_is_one_that_the_service_has() -> None:
+    kinds = (Counter, Gauge, Histogram)
+    ours = {name for metric in vars(metrics).values() if isinstance(metric, kinds) for name in _exposed(metric)}
+    folder = REPOSITORY / "infra" / "observability"
+    texts = [file.read_text() for file in (*folder.glob("dashboards/*.json"), folder / "alerts.yml")]
+    named = {name for text in texts for name in re.findall(r"ferline_[a-z_]+", text)}
+    assert len(named) > 10
+    assert named <= ours
+    theirs = {name for text in texts for name in re.findall(r"bentoml_service_[a-z_]+", text)}
+    assert theirs == {"bentoml_service_request_total", "bentoml_service_request_duration_seconds_bucket",
+                      "bentoml_service_request_in_progress"}  # fmt: skip
+
+
+def _exposed(metric: Any) -> list[str]:
+    family = metric.describe()[0]
+    endings = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
+    return [family.name + ending for ending in endings]
+
+
+@pytest.mark.parametrize("file", ["service", "drift"])
+def test_a_dashboard_is_one_that_grafana_can_place(file: str) -> None:
+    board = json.loads((REPOSITORY / "infra" / "observability" / "dashboards" / f"{file}.json").read_text())
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]]
+    assert len(places) == len(set(places)) == 8
+
+
+def test_manifests_name_what_is_there() -> None:
+    images = {image["name"] for each in MANIFESTS if each["kind"] == "Kustomization" for image in each["images"]}
+    files = {name for each in MANIFESTS if each["kind"] == "Kustomization" for name in each["resources"]}
+    assert files == {file.name for file in (REPOSITORY / "infra" / "k8s").glob("*.yaml")} - {"kustomization.yaml"}
+    for each in MANIFESTS:
+        if each["kind"] in ("Deployment", "StatefulSet", "Job"):
+            name, pod = each["metadata"]["name"], each["spec"]["template"]["spec"]
+            (container,) = pod["containers"]
+            assert container["image"] in images
+            assert container["command"][:3] == SERVICES[name]["command"][:3]
+            assert pod["securityContext"]["runAsNonRoot"]
+            assert container["resources"]["limits"]["memory"]
+
+
+def test_make_up_takes_ports_from_the_environment(tmp_path: Path) -> None:
+    programs = {p.name: p for p in read_programs(tmp_path, {"PREFECT_PORT": "5555"})}
+    assert programs["prefect"].command[-1] == "5555"
+    assert programs["worker"].environment["PREFECT_API_URL"] == "http://127.0.0.1:5555/api"
+    assert programs["prefect"].health == "http://127.0.0.1:5555/api/health"
+    assert "PREFECT_SERVER_DATABASE_CONNECTION_URL" not in programs["prefect"].environment, "SQLite"
+    assert programs["worker"].environment["FERLINE_STORE"] == str(tmp_path / "store")
+    assert not [key for key in programs["worker"].environment if "S3" in key]
+
+
+def test_with_servers_elsewhere_make_up_uses_them(tmp_path: Path) -> None:
+    elsewhere = {"postgres:5432": "10.0.0.1:5433", "s3:8333": "10.0.0.2:9000"}
+    programs = {p.name: p for p in read_programs(tmp_path, {"PREFECT_DB_PASSWORD": "p@ss"}, elsewhere)}
+    assert programs["prefect"].environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] == (
+        "postgresql+asyncpg://prefect:p@ss@10.0.0.1:5433/prefect"
+    )
+    assert programs["worker"].environment["FERLINE_S3_ENDPOINT"] == "http://10.0.0.2:9000"
+    assert programs["worker"].environment["FERLINE_STORE"] == "s3://ferline"
+
+
+def test_kubernetes_knows_every_manifest() -> None:
+    files = [str(file) for file in (REPOSITORY / "infra" / "k8s").glob("[!k]*.yaml")]
+    program = str(Path(sys.executable).parent / "kubernetes-validate")
+    done = subprocess.run([program, "--strict", "--quiet", *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

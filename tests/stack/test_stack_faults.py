@@ -1,0 +1,217 @@
+"""Every fault, with nothing lost and a defined state after it."""
+
+import concurrent.futures
+import os
+import re
+import resource
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from components.registry.ledger import history
+from components.registry.records import CHAMPION
+from components.registry.standing import standing
+from tests.stack.conftest import BIN, FACES, Stack, answers, free_port, logged, predict, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+
+
+def train(stack: Stack, seed: int, epochs: int, promote: bool = True) -> str:
+    """Start a run whose training is new; its id."""
+    training = {"presets": ["quick"], "overrides": [f"seed={seed}", f"epochs={epochs}", "patience=0"]}
+    return stack.deploy_run(
+        "train-pipeline/default", data={"source": FACES}, training=training, promotion={"promote": promote}
+    )
+
+
+def epochs(stack: Stack) -> int:
+    """How far the training in progress is."""
+    lines = [file.read_text() for file in (stack.home / "runs").glob("*/metrics.jsonl")]
+    return max((text.count("\n") for text in lines), default=0)
+
+
+def agree(stack: Stack) -> bool:
+    """Whether aliases and tags say what the ledger says."""
+    entries = history(stack.store, stack.registry.model_name)
+    versions = {version.version: version for version in stack.registry.versions()}
+    wanted = standing(entries, versions)
+    aliases = {alias: v.version for v in versions.values() for alias in v.aliases}
+    statuses = {v: tags["ferline.status"] for v, tags in wanted.tags.items()}
+    return {a: v for a, v in wanted.aliases.items() if v} == aliases and all(
+        versions[v].status == status for v, status in statuses.items()
+    )
+
+
+@pytest.fixture(scope="module")
+def second(stack: Stack, champion: str) -> str:
+    """A version beside the champion, not promoted."""
+    state = stack.ended(train(stack, seed=24, epochs=1, promote=False))
+    assert state["type"] == "COMPLETED", stack.log("worker")
+    return stack.registry.versions()[0].version
+
+
+def test_a_dead_workers_run_is_taken_over_from_its_checkpoint(stack: Stack, champion: str) -> None:
+    run = train(stack, seed=21, epochs=40)
+    until(lambda: epochs(stack) >= 4, 120, f"it trains: {stack.log('worker')}")
+    stack.kill("worker")  # with all its processes, as when a machine loses power; supervisord starts another
+    died = time.monotonic()
+    until(lambda: stack.state(run).get("type") != "RUNNING", 200, "the run no longer counts as running")
+    assert time.monotonic() - died < 150
+    state = stack.ended(run)
+    assert state["name"] in ("Promoted", "Rejected"), stack.log("worker")
+    said = (stack.home / "stack" / "worker.log").read_text()
+    (step,) = set(re.findall(r"resuming from step (\d+)", said))
+    assert int(step) > 0
+    trained = re.findall(r"epoch (\d+):", said.split("resuming from step")[1])
+    assert int(trained[0]) >= 4, "the epochs before the checkpoint are not trained again"
+
+
+def test_postgresql_may_restart_during_a_run(stack: Stack, champion: str) -> None:
+    run = train(stack, seed=22, epochs=8)
+    until(lambda: epochs(stack) >= 2, 120, f"it trains: {stack.log('worker')}")
+    stack.postgres.stop(signal.SIGINT)
+    time.sleep(3)
+    stack.postgres.start()
+    state = stack.ended(run)
+    assert state["name"] in ("Promoted", "Rejected"), stack.log("worker") + stack.log("prefect")
+    assert agree(stack)
+
+
+def test_the_store_may_be_away_for_half_a_minute(stack: Stack, champion: str) -> None:
+    run = train(stack, seed=23, epochs=3)
+    until(lambda: epochs(stack) >= 1, 120, f"it trains: {stack.log('worker')}")
+    stack.s3.stop()
+    ids = predict(stack.service, 100, seed=31)
+    time.sleep(30)
+    assert stack.state(run)["type"] == "RUNNING", stack.log("worker")
+    stack.s3.start()
+    state = stack.ended(run)
+    assert state["name"] in ("Promoted", "Rejected"), stack.log("worker")
+    until(lambda: set(ids) <= set(logged(stack)), 60, "what was answered meanwhile reached the bucket")
+
+
+def test_mlflow_may_die_during_a_promotion(stack: Stack, second: str) -> None:
+    before = len(history(stack.store, "ferline-fer"))
+    ledger = f"ledger/ferline-fer/{before + 1:08d}.json"
+
+    def strike() -> None:
+        until(lambda: stack.store.exists(ledger), 60, "the promotion is in the ledger")
+        stack.kill("mlflow")
+
+    killer = threading.Thread(target=strike)
+    killer.start()
+    done = stack.run("ferline", "models", "promote", second, "--force", "--reason", "a test")
+    killer.join()
+    stack.healthy("mlflow")
+    assert done.returncode == 0, done.stderr
+    assert stack.registry.get(CHAMPION).version == second
+    assert agree(stack)
+    until(lambda: httpx.get(f"{stack.service}/readyz").json()["model"] == second, 60, "the service follows")
+
+
+def test_of_two_promotions_at_once_the_ledger_decides(stack: Stack, second: str) -> None:
+    """From two machines: each has a lock of its own."""
+    versions = [v.version for v in stack.registry.versions()][:2]
+    before = len(history(stack.store, "ferline-fer"))
+
+    def promote(version: str) -> "subprocess.CompletedProcess[str]":
+        command = [str(BIN / "ferline"), "models", "promote", version, "--force", "--reason", f"a race for {version}"]
+        home = str(stack.home.parent / f"machine-{version}")
+        return subprocess.run(
+            command, env={**stack.environment, "FERLINE_HOME": home}, capture_output=True, text=True, timeout=200
+        )
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        done = list(pool.map(promote, versions))
+    promotions = [e for e in history(stack.store, "ferline-fer")[before:] if e.action == "promote"]
+    assert [d.returncode for d in done].count(0) == len(promotions) >= 1
+    assert {d.returncode for d in done} <= {0, 4}, [d.stderr for d in done]
+    assert stack.registry.get(CHAMPION).version == promotions[-1].to_version
+    assert agree(stack)
+
+
+def test_a_full_disk_under_the_spool_stops_no_answer_and_shows(stack: Stack, champion: str) -> None:
+    worker = stack.pids("service")[-1]
+    ids = predict(stack.service, 50, seed=41)
+    resource.prlimit(worker, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # what it writes to no longer fits
+    try:
+        assert len(predict(stack.service, 50, seed=42)) == 50
+        told = httpx.get(f"{stack.service}/metrics").text
+        (lost,) = re.findall(r"^ferline_unlogged_total(?:{.*})? ([0-9.]+)", told, re.M)
+        assert float(lost) == 50
+    finally:
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    ids += predict(stack.service, 50, seed=43)
+    until(lambda: set(ids) <= set(logged(stack)), 60, "before and after, all is logged")
+
+
+def test_the_service_may_be_killed_under_load(stack: Stack, champion: str) -> None:
+    acknowledged: list[str] = []
+    stop = threading.Event()
+
+    def load(seed: int) -> None:
+        while not stop.is_set():
+            try:
+                acknowledged.extend(predict(stack.service, 50, seed))
+            except (httpx.HTTPError, AssertionError):
+                time.sleep(0.2)
+
+    clients = [threading.Thread(target=load, args=(50 + k,)) for k in range(3)]
+    for client in clients:
+        client.start()
+    for _ in range(2):
+        time.sleep(3)
+        many = len(acknowledged)
+        stack.kill("service")
+        until(lambda many=many: len(acknowledged) > many + 200, 90, "it answers again")
+    stop.set()
+    for client in clients:
+        client.join()
+    until(lambda: set(acknowledged) <= set(logged(stack)), 60, "every acknowledged answer is in the log")
+    seen = [id for id in logged(stack) if id in set(acknowledged)]
+    assert len(seen) == len(set(seen)), "none twice"
+
+
+def libfaketime() -> Path:
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
+        pytest.skip("libfaketime is not here: apt-get install libfaketime")
+    return found[0]
+
+
+def test_the_clock_may_jump_a_day(stack: Stack, second: str, tmp_path: Path) -> None:
+    """A service whose machine's clock goes forth and back answers, logs and follows the champion."""
+    clock, port = tmp_path / "clock", free_port()
+    clock.write_text("+0")
+    own = {
+        "LD_PRELOAD": str(libfaketime()), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+        "DONT_FAKE_MONOTONIC": "1", "FERLINE_HOME": str(tmp_path / "home"),
+    }  # fmt: skip
+    with (tmp_path / "service.log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(BIN / "bentoml"), "serve", "serving.service:FaceService", "--port", str(port)], stdout=log, stderr=log,
+            env={**stack.environment, **own}, start_new_session=True, cwd=tmp_path,
+        )  # fmt: skip
+    stack.extra.append(process)
+    url = f"http://127.0.0.1:{port}"
+    until(lambda: answers(f"{url}/readyz"), 90, (tmp_path / "service.log").read_text()[-2000:])
+    ids = []
+    for jump in ("+0", "+1d", "-1d", "+0"):
+        clock.write_text(jump)
+        ids += predict(url, 50, seed=61)
+        told = httpx.post(f"{url}/feedback", json={"id": ids[-1], "class": "happy"})
+        assert told.status_code == 200, told.text
+    assert len(set(ids)) == 200
+    until(lambda: set(ids) <= set(logged(stack)), 60, "all of it is in the bucket")
+    days = {name.split("/")[1] for name in stack.store.list("predictions/")}
+    assert len(days) >= 3, "each under the day that its clock said"
+    target = next(v.version for v in stack.registry.versions() if CHAMPION not in v.aliases)
+    done = stack.run("ferline", "models", "promote", target, "--force", "--reason", "after the jump")
+    assert done.returncode == 0, done.stderr
+    until(lambda: httpx.get(f"{url}/readyz").json()["model"] == target, 60, "it follows the alias still")
+    os.killpg(process.pid, signal.SIGTERM)
