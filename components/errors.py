@@ -97,6 +97,10 @@ class SettingsError(FerlineError):
     """A setting, or this machine, does not allow what was asked."""
 
 
+class BackupError(FerlineError):
+    """A backup cannot be made, is not whole, or would overwrite something."""
+
+
 class GateError(FerlineError):
     """A promotion without a passing decision, or with one taken against another champion."""
 

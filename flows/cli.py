@@ -11,6 +11,7 @@ from flows.cli_drift import drift_app
 from flows.cli_keys import keys_app
 from flows.cli_log import log_app
 from flows.cli_models import models_app
+from flows.cli_operations import backup, doctor, restore, upgrade
 from flows.cli_stack import stack_app
 from flows.cli_weights import weights_app
 from flows.console import REJECTED, Edge, console, emit, progress, quiet_stdout
@@ -29,6 +30,10 @@ app.add_typer(log_app, name="log", cls=Edge)
 app.add_typer(keys_app, name="keys", cls=Edge)
 app.add_typer(drift_app, name="drift", cls=Edge)
 app.add_typer(stack_app, name="stack", cls=Edge)
+app.command(epilog="Example: ferline backup /backups/2026-11-26")(backup)
+app.command(epilog="Example: ferline restore /backups/2026-11-26")(restore)
+app.command(epilog="Example: ferline upgrade")(upgrade)
+app.command(epilog="Example: ferline doctor")(doctor)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")]

@@ -24,6 +24,7 @@ EXIT_CODES: tuple[tuple[type[errors.FerlineError], int, str], ...] = (
     (errors.TrainingError, 8, "training ended without a usable model"),
     (errors.DataError, 2, "bad input: source, dataset, recipe or option"),
     (errors.RecipeError, 2, "bad input: source, dataset, recipe or option"),
+    (errors.BackupError, 2, "a backup is not whole, or something is in its place"),
     (errors.SettingsError, 2, "a setting, or this machine, does not allow it"),
     (errors.FerlineError, 1, "any other error ferline explains"),
 )

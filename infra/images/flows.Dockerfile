@@ -1,5 +1,5 @@
 # Workers and the set-up: everything that trains. TORCH_INDEX picks the CPU or a CUDA build of the same torch version.
-FROM python:3.11-slim-bookworm AS build
+FROM python:3.11-slim-trixie AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /app
 RUN python -m venv /venv
@@ -13,7 +13,9 @@ COPY components/__init__.py ./components/
 RUN --mount=type=cache,target=/root/.cache/pip \
     grep -vE '^(torch|torchvision|triton|nvidia-|cuda-)' requirements.lock > rest.txt && pip install -c rest.txt -e '.[drift]'
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-trixie
+# pg_dump of the server's major version, for `ferline backup`.
+RUN apt-get update && apt-get install --yes --no-install-recommends postgresql-client-17 && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 1000 ferline && install -d -o ferline -g ferline /data
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1

@@ -1,5 +1,5 @@
 # The servers that people look at: Prefect's, MLflow's and Evidently's, in the versions of the lock. No code of ours.
-FROM python:3.11-slim-bookworm AS build
+FROM python:3.11-slim-trixie AS build
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
 COPY requirements.lock ./
@@ -7,7 +7,7 @@ COPY requirements.lock ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install -c requirements.lock prefect asyncpg mlflow psycopg2-binary boto3 evidently
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-trixie
 RUN useradd --create-home --uid 1000 ferline && install -d -o ferline -g ferline /data
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1

@@ -1,5 +1,5 @@
 # The service: ONNX Runtime and what serving/ imports; neither torch nor Prefect.
-FROM python:3.11-slim-bookworm AS build
+FROM python:3.11-slim-trixie AS build
 WORKDIR /app
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
@@ -12,7 +12,7 @@ COPY components ./components
 COPY serving ./serving
 RUN mkdir -p flows && touch flows/__init__.py && pip install --no-deps .
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11-slim-trixie
 RUN useradd --create-home --uid 1000 ferline && install -d -o ferline -g ferline /data
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 FERLINE_HOME=/data

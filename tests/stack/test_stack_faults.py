@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import threading
@@ -16,7 +17,8 @@ import pytest
 from components.registry.ledger import history
 from components.registry.records import CHAMPION
 from components.registry.standing import standing
-from tests.stack.conftest import BIN, FACES, Stack, answers, free_port, logged, predict, until
+from components.store import S3Store
+from tests.stack.conftest import BIN, FACES, KEY, SECRET, Stack, answers, free_port, logged, predict, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -215,3 +217,42 @@ def test_the_clock_may_jump_a_day(stack: Stack, second: str, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     until(lambda: httpx.get(f"{url}/readyz").json()["model"] == target, 60, "it follows the alias still")
     os.killpg(process.pid, signal.SIGTERM)
+
+
+def test_a_backup_brings_a_wiped_site_back(stack: Stack, champion: str, tmp_path: Path) -> None:
+    """Databases, buckets and the workspace gone; the champion serves again and the history is whole."""
+    serving = stack.registry.get(CHAMPION).version
+    ledger = history(stack.store, "ferline-fer")
+    runs = {run["id"] for run in stack.ask("/flow_runs/filter", flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})}
+    stack.control("stop", "all")
+    made = stack.run("ferline", "backup", str(tmp_path / "backup"))
+    assert made.returncode == 0, made.stderr
+    wipe(stack)
+    back = stack.run("ferline", "restore", str(tmp_path / "backup"))
+    assert back.returncode == 0, back.stderr
+    stack.control("start", "all")
+    for name in ("prefect", "mlflow", "service", "dashboard"):
+        stack.healthy(name)
+    until(lambda: httpx.get(f"{stack.service}/readyz").json()["model"] == serving, 60, "the champion serves again")
+    assert len(predict(stack.service, 50, seed=71)) == 50
+    assert history(stack.store, "ferline-fer") == ledger
+    assert agree(stack)
+    now = stack.ask("/flow_runs/filter", flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})
+    assert runs <= {run["id"] for run in now}
+    (project,) = httpx.get(f"http://127.0.0.1:{stack.port('dashboard')}/api/projects").json()
+    assert project["name"] == "ferline"
+    until(lambda: stack.run("ferline", "doctor").returncode == 0, 90, "the doctor finds nothing bad")
+
+
+def wipe(stack: Stack) -> None:
+    """What a lost machine leaves."""
+    for name in ("prefect", "mlflow"):
+        url = f"postgresql://postgres@127.0.0.1:{stack.postgres.port}/{name}"
+        for command in ("DROP SCHEMA public CASCADE", f"CREATE SCHEMA public AUTHORIZATION {name}"):
+            subprocess.run(["psql", url, "--command", command], check=True, capture_output=True)
+    for bucket in ("s3://ferline", "s3://mlflow"):
+        store = S3Store(bucket, f"127.0.0.1:{stack.s3.port}", KEY, SECRET, "us-east-1")
+        for name in store.list(""):
+            store.delete(name)
+    for folder in ("evidently", "serving", "cache"):
+        shutil.rmtree(stack.home / folder, ignore_errors=True)

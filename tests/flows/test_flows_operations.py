@@ -1,0 +1,107 @@
+"""Backup, restore and doctor on an embedded site, as a person gives the commands."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.backup import MANIFEST, Site, backup, restore
+from components.errors import BackupError
+from components.store import S3Store
+
+
+@pytest.fixture(scope="module")
+def saved(promoted, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A site with a champion, and its backup."""
+    bench, _ = promoted
+    folder = tmp_path_factory.mktemp("backups") / "one"
+    done = bench.ferline("backup", str(folder))
+    assert done.returncode == 0, done.stderr
+    return bench, folder
+
+
+def test_a_wiped_site_comes_back_with_its_champion_and_history(saved) -> None:
+    bench, folder = saved
+    before = (bench.document("models", "list"), bench.document("models", "history"))
+    shutil.rmtree(bench.home)
+    done = bench.ferline("restore", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert (bench.document("models", "list"), bench.document("models", "history")) == before
+    findings = {finding["what"]: finding for finding in bench.document("doctor")}
+    assert {finding["state"] for finding in findings.values()} == {"good"}
+    assert "its champion, 1, is the registry's" in findings["ledger"]["found"]
+    again = bench.ferline("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset",
+                          "quick", "--preset", "quick-resnet18")  # fmt: skip
+    assert "Unchanged" in again.stdout, "every stage is found again"
+
+
+def test_a_site_that_holds_something_is_not_overwritten_unless_told(saved) -> None:
+    bench, folder = saved
+    refused = bench.ferline("restore", str(folder))
+    assert (refused.returncode, "is not empty" in refused.stderr) == (2, True)
+    assert bench.ferline("restore", str(folder), "--force").returncode == 0
+
+
+def test_a_backup_of_paths_comes_back_to_the_same_home(saved, tmp_path: Path, monkeypatch) -> None:
+    bench, folder = saved
+    other = type(bench)(tmp_path, bench.outside)
+    shutil.copytree(bench.root / "policy", tmp_path / "policy")
+    refused = other.ferline("restore", str(folder))
+    assert (refused.returncode, f"names files below {bench.home}" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "unfinished", "newer"])
+def test_a_backup_that_is_not_whole_changes_nothing(s3: S3Store, tmp_path: Path, damage: str) -> None:
+    s3.put_bytes("a/b.json", b"{}")
+    folder = tmp_path / "backup"
+    backup(Site(stores={"ferline": s3}), folder, print)
+    s3.delete("a/b.json")
+    copy = folder / "stores" / "ferline" / "a" / "b.json"
+    match damage:
+        case "changed":
+            copy.write_text("[]")
+        case "missing":
+            copy.unlink()
+        case "unfinished":
+            (folder / MANIFEST).unlink()
+        case "newer":
+            manifest = json.loads((folder / MANIFEST).read_text())
+            (folder / MANIFEST).write_text(json.dumps({**manifest, "schema_version": 2}))
+    with pytest.raises(BackupError):
+        restore(Site(stores={"ferline": s3}), folder, print)
+    assert s3.list("") == []
+
+
+def test_a_folder_with_something_in_it_takes_no_backup(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(BackupError, match="is not empty"):
+        backup(Site(), tmp_path, print)
+
+
+def test_the_doctor_names_what_is_wrong_and_what_to_do(bench) -> None:
+    (bench.root / "policy" / "drift.yaml").write_text("drift: {falsealarm: 1}")
+    done = bench.ferline("doctor", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert findings["policy"]["state"] == "bad"
+    assert "falsealarm" in findings["policy"]["found"]
+    assert findings["registry"]["state"] == "warning"
+    assert findings["registry"]["remedy"] == "`ferline run train-pipeline` trains one"
+    assert findings["store"]["state"] == "good"
+
+
+def test_the_doctor_meets_servers_that_are_away(bench) -> None:
+    away = {"FERLINE_STORE": "s3://faces", "FERLINE_S3_ENDPOINT": "http://127.0.0.1:9", "FERLINE_S3_ACCESS_KEY": "k",
+            "FERLINE_S3_SECRET_KEY": "s", "PREFECT_API_URL": "http://127.0.0.1:9/api"}  # fmt: skip
+    bench.outside.update(away)
+    try:
+        done = bench.ferline("doctor", "--json")
+    finally:
+        for name in away:
+            del bench.outside[name]
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert (findings["store"]["state"], findings["Prefect"]["state"]) == ("bad", "bad")
+    assert "does not answer" in findings["store"]["found"]
