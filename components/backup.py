@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +23,8 @@ from urllib.parse import unquote, urlsplit
 
 from components import __version__
 from components.dataset import file_sha256
-from components.errors import BackupError
-from components.store import Store
+from components.errors import BackupError, StoreNotFound
+from components.store import S3Store, Store
 
 MANIFEST, SCHEMA_VERSION = "backup.json", 1
 
@@ -53,7 +53,8 @@ def backup(site: Site, folder: Path, tell: Tell) -> None:
     for name, store in site.stores.items():
         keys = store.list("")
         for key in keys:
-            _write(folder / "stores" / name / key, store.read_bytes(key))
+            with suppress(StoreNotFound):  # removed since, by retention or a person
+                _write(folder / "stores" / name / key, store.read_bytes(key))
         tell(f"store {name}: {len(keys)} objects")
     for name, source in site.folders.items():
         if source.is_dir():
@@ -83,7 +84,12 @@ def restore(site: Site, folder: Path, tell: Tell, force: bool = False) -> None:
         raise BackupError(
             f"{folder} names files below {bound_to or 'no folder'}: restore it with FERLINE_HOME set to that."
         )
-    held = [f"store {name}" for name, store in site.stores.items() if store.list("")]
+    for store in site.stores.values():
+        if isinstance(store, S3Store):  # a new server has no bucket
+            store.make_bucket(store.bucket)
+    held = [f"database {name}" for name, url in site.databases.items() if _source(url, folder / "databases" / name)
+            and _holds(url)]  # fmt: skip
+    held += [f"store {name}" for name, store in site.stores.items() if store.list("")]
     held += [f"folder {name}" for name, path in site.folders.items() if path.is_dir() and any(path.iterdir())]
     if held and not force:
         raise BackupError(f"this site is not empty ({', '.join(held)}): --force replaces what has the same name.")
@@ -135,27 +141,51 @@ def _dump(url: str, base: Path) -> bool:
 
 
 def _load(url: str, base: Path) -> bool:
-    """Whether the backup has the database; raises BackupError where it is of another kind."""
-    suffix, other = (".sqlite", ".dump") if url.startswith("sqlite") else (".dump", ".sqlite")
-    source = base.with_suffix(suffix)
-    if base.with_suffix(other).exists():
-        raise BackupError(f"the backup has {base.name}{other}, and here that database is of the other kind.")
-    if not source.exists():
+    """Whether the backup has the database."""
+    source = _source(url, base)
+    if source is None:
         return False
-    if suffix == ".sqlite":
-        target = _sqlite_file(url)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(source)) as copy, closing(sqlite3.connect(target)) as ours:
-            copy.backup(ours)
+    if not url.startswith("sqlite"):
+        _postgres("pg_restore", url, ["--clean", "--if-exists", "--no-owner", "--single-transaction", str(source)])
         return True
-    _postgres("pg_restore", url, ["--clean", "--if-exists", "--no-owner", "--single-transaction", str(source)])
+    target = _sqlite_file(url)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(source)) as copy, closing(sqlite3.connect(target)) as ours:
+        copy.backup(ours)
     return True
 
 
-def _postgres(program: str, url: str, options: list[str]) -> None:
-    """A client program of PostgreSQL; the password goes by the environment, not by the command line."""
-    if not shutil.which(program):
-        raise BackupError(f"{program} is not installed: it comes with PostgreSQL's client.")
+def _source(url: str, base: Path) -> Path | None:
+    """A database's file in the backup; raises BackupError where it is of another kind, or cannot be brought back."""
+    suffix, other = (".sqlite", ".dump") if url.startswith("sqlite") else (".dump", ".sqlite")
+    if base.with_suffix(other).exists():
+        raise BackupError(f"the backup has {base.name}{other}, and here that database is of the other kind.")
+    if not base.with_suffix(suffix).exists():
+        return None
+    if suffix == ".dump":
+        _program("pg_restore")
+    return base.with_suffix(suffix)
+
+
+def _holds(url: str) -> bool:
+    """Whether a database has tables."""
+    if not url.startswith("sqlite"):
+        count = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        return _postgres("psql", url, ["--tuples-only", f"--command={count}"]).strip() != "0"
+    if not _sqlite_file(url).exists():
+        return False
+    with closing(sqlite3.connect(_sqlite_file(url))) as ours:
+        return bool(ours.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+
+def _program(name: str) -> None:
+    if not shutil.which(name):
+        raise BackupError(f"{name} is not installed: it comes with PostgreSQL's client.")
+
+
+def _postgres(program: str, url: str, options: list[str]) -> str:
+    """What a client program of PostgreSQL prints; the password goes by the environment, not by the command line."""
+    _program(program)
     parts = urlsplit(url)
     login = {
         "PGHOST": parts.hostname or "", "PGPORT": str(parts.port or 5432), "PGUSER": unquote(parts.username or ""),
@@ -167,6 +197,7 @@ def _postgres(program: str, url: str, options: list[str]) -> None:
     )  # fmt: skip
     if done.returncode:
         raise BackupError(f"{program} of {parts.path.lstrip('/')} at {parts.hostname}: {done.stderr.strip()[-500:]}")
+    return done.stdout
 
 
 def _sqlite_file(url: str) -> Path:

@@ -11,7 +11,7 @@ from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, RunDeployment
-from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 
 from components.errors import ModelNotFound
@@ -23,7 +23,10 @@ GOES_ON = ("train-pipeline/default", "train-pipeline/nightly")
 ON_DRIFT, ZOMBIES, TAKEOVER = (
     "ferline: retrain on drift", "ferline: crash runs of dead workers", "ferline: go on with crashed runs"
 )  # fmt: skip
-ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
+LOST = "Lost"
+"""Name of the state of a run whose worker died, of type crashed: one whose process died by itself is `Crashed`."""
+ANY = "prefect.flow-run.*"
+"""A run ends under many names (Promoted, Quiet, ...): whatever it says is a sign of life."""
 SILENCE = timedelta(seconds=90)
 """Without a sign of life a run counts as dead. Workers need PREFECT_FLOWS_HEARTBEAT_FREQUENCY well below it: 30."""
 
@@ -75,7 +78,7 @@ def _crash_zombies() -> Automation:
         description="A run whose worker died keeps its concurrency slot, and the next alarm would be cancelled.",
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
-            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{state}" for state in ENDED)},
+            expect={ANY},
             match={"prefect.resource.id": ["prefect.flow-run.*"]},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
@@ -84,7 +87,7 @@ def _crash_zombies() -> Automation:
         ),
         actions=[
             ChangeFlowRunState(
-                state=StateType.CRASHED, name="Crashed", message=f"no heartbeat for {SILENCE.seconds} s", force=True
+                state=StateType.CRASHED, name=LOST, message=f"no heartbeat for {SILENCE.seconds} s", force=True
             )
         ],
     )
@@ -93,9 +96,9 @@ def _crash_zombies() -> Automation:
 def _take_over(deployments: list[UUID]) -> Automation:
     return Automation(
         name=TAKEOVER,
-        description="A crashed run waits for a worker again; flows/train.py ends one that crashes too often.",
+        description="A run whose worker died waits for another; flows/train.py ends one that is lost too often.",
         trigger=EventTrigger(
-            expect={"prefect.flow-run.Crashed"},
+            expect={f"prefect.flow-run.{LOST}"},
             match={"prefect.resource.id": ["prefect.flow-run.*"]},
             match_related={"prefect.resource.id": [f"prefect.deployment.{id}" for id in deployments]},
             for_each={"prefect.resource.id"},
@@ -122,7 +125,20 @@ def _deployment(name: str) -> UUID:
 
 
 def _renew(automation: Automation) -> None:
+    """Make it, or anew where it has changed. One that is as it should be stays: it may be counting a run's silence."""
     with get_client(sync_client=True) as client:
-        for known in client.read_automations_by_name(automation.name):
-            client.delete_automation(known.id)
+        known = client.read_automations_by_name(automation.name)
+        if len(known) == 1 and known[0].enabled and _core(known[0]) == _core(automation):
+            return
+        for each in known:
+            client.delete_automation(each.id)
     automation.create()
+
+
+def _core(automation: AutomationCore) -> dict[str, object]:
+    """What it does, without what the server adds."""
+    return {
+        "description": automation.description,
+        "trigger": automation.trigger.model_dump(mode="json"),
+        "actions": [action.model_dump(mode="json") for action in automation.actions],
+    }

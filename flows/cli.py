@@ -188,11 +188,12 @@ def presets(
 @app.command(epilog="Example: ferline where")
 def where(as_json: Json = False) -> None:
     """Where local state, store, registry and environment lie. Removing home and environment is a full reset."""
+    from components.registry import without_password
     from flows.context import settings
 
     s = settings()
     places = {
-        "home": str(s.root), "store": s.store_uri, "registry": s.mlflow_uri,
+        "home": str(s.root), "store": s.store_uri, "registry": without_password(s.mlflow_uri),
         "environment": sys.prefix, "prefect": str(s.root / "prefect"),
     }  # fmt: skip
     if as_json:

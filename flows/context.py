@@ -1,11 +1,10 @@
 """Settings turned into the things that tasks use: a store, a registry, local folders."""
 
 import hashlib
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-from prefect.runtime import flow_run
 
 from components.drift import DriftPolicy
 from components.drift import load_policy as load_drift_policy
@@ -29,8 +28,17 @@ def store() -> Store:
     s = settings()
     secret: dict[str, Any] = {name: key.get_secret_value() if key else "" for name, key in
               (("access_key", s.s3_access_key), ("secret_key", s.s3_secret_key))}  # fmt: skip
-    retries = PATIENT if flow_run.id else RETRIES  # a person who types a command wants to hear of it at once
+    retries = PATIENT if in_flow() else RETRIES  # a person who types a command wants to hear of it at once
     return open_store(s.store_uri, endpoint=s.s3_endpoint, region=s.s3_region, retries=retries, **secret)
+
+
+def in_flow() -> bool:
+    """Whether a flow runs here. Prefect reads its settings when it is imported: this must not be who does it."""
+    if "prefect" not in sys.modules:
+        return False
+    from prefect.runtime import flow_run
+
+    return flow_run.id is not None
 
 
 def registry() -> Registry:

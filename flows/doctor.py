@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ import httpx
 
 from components.errors import FerlineError
 from components.gate import load_policy as load_gate_policy
-from components.registry import CHAMPION
+from components.registry import CHAMPION, without_password
 from components.registry.ledger import history
 from flows.context import drift_policy, journal, registry, settings, store, validation_policy
+from flows.site import artifacts
 
 State = Literal["good", "warning", "bad"]
 PACKAGES = ("prefect", "mlflow", "torch", "onnxruntime", "bentoml", "evidently", "great-expectations", "pandas")
@@ -35,7 +37,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Every finding; nothing is changed but for a probe that is removed again."""
-    looks = (_python, _home, _policy, _store, _registry, _ledger, _log, _prefect)
+    looks = (_python, _home, _policy, _store, _artifacts, _registry, _ledger, _log, _prefect)
     return [finding for look in looks for finding in _careful(look)]
 
 
@@ -46,8 +48,8 @@ def _careful(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from look()
     except FerlineError as error:
         yield Finding(what, "bad", str(error), f"check the FERLINE_* variables of the {what}: docs/settings.md")
-    except OSError as error:
-        yield Finding(what, "bad", str(error), "make it writable, or name another place")
+    except (OSError, sqlite3.Error) as error:
+        yield Finding(what, "bad", str(error), "make it readable and writable, or name another place")
 
 
 def _python() -> Iterator[Finding]:
@@ -94,10 +96,15 @@ def _store() -> Iterator[Finding]:
         yield Finding("store", "bad", f"{place.uri} gives back other bytes than were written", "look at its server")
 
 
+def _artifacts() -> Iterator[Finding]:
+    place = artifacts()
+    yield Finding("artifacts", "good", f"{place.uri}: {len(place.list(''))} objects of MLflow")
+
+
 def _registry() -> Iterator[Finding]:
     versions = registry().versions()
     champion = next((v for v in versions if CHAMPION in v.aliases), None)
-    where = f"{settings().mlflow_uri} holds {len(versions)} versions"
+    where = f"{without_password(settings().mlflow_uri)} holds {len(versions)} versions"
     if champion is None:
         yield Finding("registry", "warning", f"{where}, no champion", "`ferline run train-pipeline` trains one")
         return

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from components.backup import Site
 from components.errors import SettingsError
+from components.registry import upgrade_database
 from components.store import LocalStore, Store, open_store
 from flows.context import settings, store
 
 PREFECT_DATABASE, MLFLOW_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL", "MLFLOW_BACKEND_STORE_URI"
-MLFLOW_ARTIFACTS = "MLFLOW_ARTIFACTS_DESTINATION"
+MLFLOW_ARTIFACTS, RESULTS = "MLFLOW_ARTIFACTS_DESTINATION", "PREFECT_RESULTS_LOCAL_STORAGE_PATH"
 
 
 def databases() -> dict[str, str]:
@@ -40,13 +41,19 @@ def site(prefect: bool = True) -> Site:
     found["spool"] = f"sqlite:///{settings().spool / 'spool.db'}"
     # Without a server of its own MLflow names artifacts by their path on this machine.
     home = str(settings().root) if isinstance(kept, LocalStore) else ""
-    return Site(found, {"ferline": store(), "mlflow": kept}, {"evidently": settings().workspace}, home)
+    folders = {
+        "evidently": settings().workspace,
+        "results": Path(os.environ.get(RESULTS, settings().root / "store" / "results")),
+    }
+    if isinstance(store(), LocalStore):
+        del folders["results"]  # they lie in the store's own folder
+    return Site(found, {"ferline": store(), "mlflow": kept}, folders, home)
 
 
 def upgrade_databases() -> list[str]:
     """Bring the databases of Prefect and MLflow to the tables of the installed versions; their names."""
     bin, found = Path(sys.executable).parent, databases()
-    _run([str(bin / "mlflow"), "db", "upgrade", found["mlflow"]], {})
+    upgrade_database(found["mlflow"])
     _run([str(bin / "prefect"), "server", "database", "upgrade", "--yes"], {PREFECT_DATABASE: _async(found["prefect"])})
     return list(found)
 
@@ -60,4 +67,4 @@ def _async(url: str) -> str:
 def _run(command: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
     if done.returncode:
-        raise SettingsError(f"{' '.join(command[:4])}: {(done.stdout + done.stderr).strip()[-1000:]}")
+        raise SettingsError(f"{' '.join(command)}: {(done.stdout + done.stderr).strip()[-1000:]}")

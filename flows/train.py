@@ -67,7 +67,7 @@ def train_pipeline(
 ) -> State[Outcome]:
     """Ingest, validate, balance, train, evaluate, gate, promote, report."""
     if flow_run.run_count > MOST_STARTS:
-        raise TrainingError(f"this run has crashed {MOST_STARTS} times: its worker's log or memory may say why.")
+        raise TrainingError(f"this run's worker died {MOST_STARTS} times: its log or its memory may say why.")
     recipes = {preset: compose(preset, training.overrides, training.tiny) for preset in training.presets}
     dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
     validation = _validate(dataset)

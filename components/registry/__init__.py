@@ -3,7 +3,7 @@
 from components.registry.card import build_card
 from components.registry.fresh import check_model
 from components.registry.ledger import append, history
-from components.registry.mlflow import Registry, TrackedRun
+from components.registry.mlflow import Registry, TrackedRun, upgrade_database, without_password
 from components.registry.package import build_package, build_reference
 from components.registry.promote import promote, reconcile, register, reject, rollback
 from components.registry.records import (
@@ -37,4 +37,6 @@ __all__ = [
     "register",
     "reject",
     "rollback",
+    "upgrade_database",
+    "without_password",
 ]

@@ -7,6 +7,7 @@ process, each on its own database. mlflow is imported with the first Registry (1
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -47,6 +48,19 @@ def _errors(what: str) -> Iterator[None]:
         raise RegistryError(f"{what}: {str(error).splitlines()[0]}") from error
 
 
+def upgrade_database(url: str) -> None:
+    """Bring a tracking database to the tables of the installed MLflow; in this process, where no one sees the URL."""
+    from mlflow.db import upgrade
+
+    with _errors(f"tracking database {without_password(url)}"):
+        upgrade.callback(url)
+
+
+def without_password(url: str) -> str:
+    """A database's address as it may be shown."""
+    return re.sub(r"(//[^:/@]+):[^@/]+@", r"\1:***@", url)
+
+
 class Registry:
     """One registered model, its versions, and the runs that made them."""
 
@@ -63,7 +77,7 @@ class Registry:
         from mlflow import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # says "Creating initial tables" at every start otherwise
-        with _errors(f"tracking database {self.tracking_uri}"):
+        with _errors(f"tracking database {without_password(self.tracking_uri)}"):
             return MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
 
     @cached_property

@@ -52,8 +52,8 @@ class Places:
 
     def translate(self, text: str) -> str:
         """A value with addresses and folders of this machine."""
-        for name, address in self.addresses.items():
-            text = re.sub(rf"(?<=[/@]){re.escape(name)}\b", address, text)
+        names = "|".join(map(re.escape, self.addresses))
+        text = re.sub(rf"(?<=[/@])({names})\b", lambda found: self.addresses[found[1]], text)
         return re.sub(r"(^|(?<=[:/]))/data\b", str(self.home), text.replace("0.0.0.0", "127.0.0.1"))
 
     def needs_missing(self, text: str) -> bool:
@@ -75,8 +75,8 @@ def read_programs(
     services: dict[str, Any] = _resolve(yaml.safe_load(file.read_text())["services"], environment)
     ours = {name: service for name, service in services.items() if "build" in service and "profiles" not in service}
     elsewhere = elsewhere or {}
-    addresses = {f"{name}:{_inner(service)}": f"127.0.0.1:{_outer(service)}"
-                 for name, service in ours.items() if "ports" in service}  # fmt: skip
+    addresses = {f"{host}:{_inner(service)}": f"127.0.0.1:{_outer(service)}"
+                 for name, service in ours.items() if "ports" in service for host in (name, "127.0.0.1")}  # fmt: skip
     running = set(ours) | {address.partition(":")[0] for address in elsewhere}
     places = Places(home, {**addresses, **elsewhere}, frozenset(set(services) - running))
     return [_program(name, service, places) for name, service in ours.items()]

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +107,9 @@ def test_the_doctor_meets_servers_that_are_away(bench) -> None:
     assert done.returncode == 1
     assert (findings["store"]["state"], findings["Prefect"]["state"]) == ("bad", "bad")
     assert "does not answer" in findings["store"]["found"]
+
+
+def test_the_command_line_does_not_import_prefect_before_it_is_told_where_to_keep_things() -> None:
+    """It reads its settings when it is imported, and would keep results in the user's own folder."""
+    code = "import sys, flows.cli, flows.context, flows.site, flows.doctor; sys.exit('prefect' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

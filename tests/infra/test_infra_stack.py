@@ -101,7 +101,7 @@ def test_a_service_has_what_it_takes_to_run_unattended(name: str) -> None:
         assert "\nUSER ferline\n" in dockerfile
     for volume in service.get("volumes", []):
         source = volume.partition(":")[0]
-        assert source in COMPOSE["volumes"] or source == "./backups" or (REPOSITORY / source).exists()
+        assert source in COMPOSE["volumes"] or (REPOSITORY / source).exists()
     for other, how in service.get("depends_on", {}).items():
         wanted = "service_completed_successfully" if other == "setup" else "service_healthy"
         assert how["condition"] == wanted
