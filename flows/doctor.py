@@ -137,10 +137,14 @@ def _prefect() -> Iterator[Finding]:
     if not url:
         yield Finding("Prefect", "good", "PREFECT_API_URL is not set: no server, nothing by schedule")
         return
+    user, colon, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
     try:
-        pool = httpx.post(f"{url}/work_pools/ferline/workers/filter", json={}, timeout=10)
-        deployed = httpx.post(f"{url}/deployments/filter", json={}, timeout=10).json()
-        automated = httpx.post(f"{url}/automations/filter", json={}, timeout=10).json()
+        with httpx.Client(base_url=url, auth=(user, password) if colon else None, timeout=10) as server:
+            pool = server.post("/work_pools/ferline/workers/filter", json={})
+            deployed, automated = (
+                server.post(f"/{what}/filter", json={}).raise_for_status().json()
+                for what in ("deployments", "automations")
+            )
     except (httpx.HTTPError, ValueError) as error:
         yield Finding("Prefect", "bad", f"{url}: {error}", "start its server, or correct PREFECT_API_URL")
         return

@@ -90,5 +90,9 @@ def check_ports(programs: Iterable[Program]) -> None:
 
 def start(config: Path, programs: Iterable[Program], outside: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """supervisord with these programs; it stops them all when it is interrupted or terminated."""
-    own = {key: value for program in programs for key, value in program.environment.items()}
+    own: dict[str, str] = {}
+    for program in programs:
+        for key, value in program.environment.items():
+            if own.setdefault(key, value) != value:
+                raise SettingsError(f"{key} differs between services, and processes of one machine share it.")
     return subprocess.Popen([_executable("supervisord"), "--configuration", str(config)], env={**outside, **own})

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from prometheus_client import Counter, Gauge, Histogram
 
+from components.registry import without_password
 from components.settings import Settings
 from flows.stack.compose import read_programs
 from serving import metrics
@@ -195,3 +196,27 @@ def test_kubernetes_knows_every_manifest() -> None:
     program = str(Path(sys.executable).parent / "kubernetes-validate")
     done = subprocess.run([program, "--strict", "--quiet", *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_part_has_the_least_of_the_store() -> None:
+    """One S3 user a bucket; only what makes buckets and copies both is an administrator."""
+    text = COMPOSE["configs"]["s3-identities"]["content"]
+    identities = {each["name"]: each for each in json.loads(text)["identities"]}
+    for bucket in ("ferline", "mlflow"):
+        assert all(action.endswith(f":{bucket}") for action in identities[bucket]["actions"])
+    administrators = {name for name, service in SERVICES.items()
+                      if "S3_ADMIN" in json.dumps(service.get("environment", {}))}  # fmt: skip
+    assert administrators == {"setup", "operations"}
+
+
+def test_a_password_is_not_shown() -> None:
+    shown = without_password("postgresql://mlflow:hush@db:5432/mlflow")
+    assert shown == "postgresql://mlflow:***@db:5432/mlflow"
+    assert without_password("sqlite:////data/mlflow.db") == "sqlite:////data/mlflow.db"
+
+
+def test_every_line_of_the_threat_table_names_a_test_that_is_there() -> None:
+    known = "\n".join(file.read_text() for file in (REPOSITORY / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", (REPOSITORY / "docs" / "threats.md").read_text())
+    assert len(named) > 20
+    assert [name for name in named if f"def {name}(" not in known] == []
