@@ -168,14 +168,15 @@ def _source(url: str, base: Path) -> Path | None:
 
 
 def _holds(url: str) -> bool:
-    """Whether a database has tables."""
+    """Whether a database has tables; of SQLite, with something in them."""
     if not url.startswith("sqlite"):
         count = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
         return _postgres("psql", url, ["--tuples-only", f"--command={count}"]).strip() != "0"
     if not _sqlite_file(url).exists():
         return False
     with closing(sqlite3.connect(_sqlite_file(url))) as ours:
-        return bool(ours.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        tables = [name for (name,) in ours.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return any(ours.execute(f'SELECT EXISTS (SELECT 1 FROM "{name}")').fetchone()[0] for name in tables)
 
 
 def _program(name: str) -> None:
