@@ -42,6 +42,7 @@ def up() -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         _show(programs, process.poll)
+        console.print(f"logs       {home / 'stack'}; Ctrl-C stops them all", highlight=False, soft_wrap=True)
         process.wait()
     except KeyboardInterrupt:
         console.print("stopping ...")
