@@ -153,8 +153,13 @@ class Stack:
     def ended(self, run: str, seconds: float = 300) -> dict[str, Any]:
         """Its final state."""
         final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-        until(lambda: self.state(run).get("type") in final, seconds, f"run {run} has ended; {self.log('worker')}")
-        return self.state(run)
+
+        def last() -> dict[str, Any] | None:
+            state = self.state(run)
+            return state if state.get("type") in final else None
+
+        found: dict[str, Any] = until(last, seconds, f"run {run} has ended")
+        return found
 
     def pids(self, name: str) -> list[int]:
         """Processes of a program, the first one first."""
