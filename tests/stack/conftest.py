@@ -271,7 +271,8 @@ def stack(
         supervisor.terminate()
         supervisor.wait(90)
         for process in stack.extra:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 FACES = "synthetic:images=700,seed=3"
