@@ -51,7 +51,7 @@ lint: $(STAMP) ## ruff, import contracts, schemas of compose file, workflow and 
 	$(BIN)/kubernetes-validate --strict --quiet infra/k8s/[!k]*.yaml
 
 audit: $(STAMP) ## Known holes of the locked packages; asks PyPI
-	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
+	$(BIN)/pip-audit --strict --requirement requirements.lock --no-deps --disable-pip
 
 typecheck: $(STAMP) ## mypy, strict
 	$(BIN)/mypy

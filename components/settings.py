@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from components.store import RETRIES, Store, open_store
+
 REPOSITORY = Path(__file__).parents[1]
 """The clone, or wherever the packages are installed: a worker starts its runs in folders of their own."""
 
@@ -89,6 +91,15 @@ class Settings(BaseSettings):
     def runs(self) -> Path:
         """Training run folders in progress."""
         return self.root / "runs"
+
+
+def settings_store(s: Settings, uri: str = "", retries: int = RETRIES) -> Store:
+    """The store of the settings, or another one on the same server. Raises StoreError."""
+    access, secret = (key.get_secret_value() if key else "" for key in (s.s3_access_key, s.s3_secret_key))
+    return open_store(
+        uri or s.store_uri, endpoint=s.s3_endpoint, access_key=access, secret_key=secret, region=s.s3_region,
+        retries=retries,
+    )  # fmt: skip
 
 
 def load_settings() -> Settings:

@@ -66,7 +66,7 @@ def setup(
 
 def _show(programs: "Sequence[Program]", ended: "Callable[[], int | None]") -> None:
     """The page of addresses, a line for each as soon as it answers."""
-    from flows.stack.prepare import answers
+    from flows.stack.supervise import answers
 
     waiting = [program for program in programs if program.port]
     while waiting and ended() is None:

@@ -4,14 +4,13 @@ import hashlib
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from components.drift import DriftPolicy
 from components.drift import load_policy as load_drift_policy
 from components.journal import Journal, Logbook
 from components.registry import Registry
-from components.settings import Settings, load_settings
-from components.store import RETRIES, Store, open_store
+from components.settings import Settings, load_settings, settings_store
+from components.store import RETRIES, Store
 from components.validation import ValidationPolicy, load_policy
 
 PATIENT = 9
@@ -25,11 +24,8 @@ def settings() -> Settings:
 
 def store() -> Store:
     """The artifact store of the settings; inside a flow run one that waits a minute for a server that is away."""
-    s = settings()
-    secret: dict[str, Any] = {name: key.get_secret_value() if key else "" for name, key in
-              (("access_key", s.s3_access_key), ("secret_key", s.s3_secret_key))}  # fmt: skip
     retries = PATIENT if in_flow() else RETRIES  # a person who types a command wants to hear of it at once
-    return open_store(s.store_uri, endpoint=s.s3_endpoint, region=s.s3_region, retries=retries, **secret)
+    return settings_store(settings(), retries=retries)
 
 
 def in_flow() -> bool:

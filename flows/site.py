@@ -8,7 +8,8 @@ from pathlib import Path
 from components.backup import Site
 from components.errors import SettingsError
 from components.registry import upgrade_database
-from components.store import LocalStore, Store, open_store
+from components.settings import settings_store
+from components.store import LocalStore, Store
 from flows.context import settings, store
 
 PREFECT_DATABASE, MLFLOW_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL", "MLFLOW_BACKEND_STORE_URI"
@@ -28,10 +29,7 @@ def artifacts() -> Store:
     """Where MLflow's server keeps its artifacts."""
     s = settings()
     place = os.environ.get(MLFLOW_ARTIFACTS) or str(s.root / "mlflow-artifacts")
-    keys = {name: key.get_secret_value() if key else "" for name, key in
-            (("access_key", s.s3_access_key), ("secret_key", s.s3_secret_key))}  # fmt: skip
-    return open_store(place, endpoint=s.s3_endpoint, region=s.s3_region, access_key=keys["access_key"],
-                      secret_key=keys["secret_key"])  # fmt: skip
+    return settings_store(s, place)
 
 
 def site(prefect: bool = True) -> Site:
@@ -41,13 +39,10 @@ def site(prefect: bool = True) -> Site:
     found["spool"] = f"sqlite:///{settings().spool / 'spool.db'}"
     # Without a server of its own MLflow names artifacts by their path on this machine.
     home = str(settings().root) if isinstance(kept, LocalStore) else ""
-    folders = {
-        "evidently": settings().workspace,
-        "results": Path(os.environ.get(RESULTS, settings().root / "store" / "results")),
-    }
-    if isinstance(store(), LocalStore):
-        del folders["results"]  # they lie in the store's own folder
-    return Site(found, {"ferline": store(), "mlflow": kept}, folders, home)
+    folders, ours = {"evidently": settings().workspace}, store()
+    if not isinstance(ours, LocalStore):  # whose own folder has them else
+        folders["results"] = Path(os.environ.get(RESULTS, settings().root / "store" / "results"))
+    return Site(found, {"ferline": ours, "mlflow": kept}, folders, home)
 
 
 def upgrade_databases() -> list[str]:

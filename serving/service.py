@@ -17,8 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from components.journal import Journal, Logbook
 from components.registry.mlflow import Registry
 from components.registry.records import CHALLENGER
-from components.settings import Settings, load_settings
-from components.store import open_store
+from components.settings import Settings, load_settings, settings_store
 from serving import metrics
 from serving.access import Access, Keys
 from serving.app import Asked, Desk, Limits, allow_origins
@@ -121,10 +120,7 @@ def _roles(s: Settings) -> Roles:
 
 
 def _journal(s: Settings) -> Journal:
-    secret: dict[str, Any] = {name: key.get_secret_value() if key else "" for name, key in
-              (("access_key", s.s3_access_key), ("secret_key", s.s3_secret_key))}  # fmt: skip
-    store = open_store(s.store_uri, endpoint=s.s3_endpoint, region=s.s3_region, **secret)
-    return Journal(s.spool, Logbook(store), s.log_days)
+    return Journal(s.spool, Logbook(settings_store(s)), s.log_days)
 
 
 FaceService.add_asgi_middleware(Front)  # type: ignore[attr-defined]  # the decorator made a Service of it

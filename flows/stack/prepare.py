@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
@@ -64,11 +63,3 @@ def _deploy() -> None:
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     if done.returncode:
         raise SettingsError(f"the deployments could not be made: {(done.stdout + done.stderr).strip()[-2000:]}")
-
-
-def answers(url: str) -> bool:
-    """Whether something answers there with 200."""
-    try:
-        return httpx.get(url, timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import httpx
+
 from components.errors import SettingsError
 from flows.stack.compose import Program
 
@@ -96,3 +98,11 @@ def start(config: Path, programs: Iterable[Program], outside: Mapping[str, str])
             if own.setdefault(key, value) != value:
                 raise SettingsError(f"{key} differs between services, and processes of one machine share it.")
     return subprocess.Popen([_executable("supervisord"), "--configuration", str(config)], env={**outside, **own})
+
+
+def answers(url: str) -> bool:
+    """Whether something answers there with 200."""
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False

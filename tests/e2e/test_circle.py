@@ -4,8 +4,6 @@ import io
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from PIL import Image
 
 from components.ingest.synthetic import SyntheticOptions, generate
 from components.labels import CLASSES
-from tests.e2e.conftest import REPOSITORY, Site, free_port, wait_for
+from tests.e2e.conftest import REPOSITORY, Site, free_port, until, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 FACES = 520
@@ -86,16 +84,6 @@ def runs_of(site: Site, flow: str) -> list[dict[str, Any]]:
     """Runs of a flow that were begun, oldest first; scheduled ones of later left out."""
     found = site.ask("/flow_runs/filter", flows={"name": {"any_": [flow]}}, sort="START_TIME_ASC")
     return [run for run in found if run["start_time"]]
-
-
-def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = true()
-        if found:
-            return found
-        time.sleep(1)
-    raise AssertionError(f"after {seconds:g} s not: {what}")
 
 
 def test_automations_are_made_once_however_often(ready: Site) -> None:

@@ -11,8 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,35 +28,11 @@ from components.labels import CLASSES
 from components.registry import Registry
 from components.store import S3Store
 from flows.stack.compose import Program, read_programs
-from flows.stack.supervise import start, write_config
+from flows.stack.supervise import answers, start, write_config
+from tests.e2e.conftest import REPOSITORY, free_port, until
 
-REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 KEY, SECRET = "development", "development-only"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
-    """What `true` gives once it is not false; fails after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = true()
-        if found:
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"after {seconds:g} s not: {what}")
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=3).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @dataclass
