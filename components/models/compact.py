@@ -12,7 +12,6 @@ from torchvision.ops import StochasticDepth
 
 from components.models.records import ModelRecipe
 
-STEM = (48, 96)  # channels at half and quarter resolution
 REDUCTION = 8
 POSITION_SCALE = 0.5  # tokens leave the stem with unit variance; at the usual 0.02 places are invisible for an epoch
 
@@ -34,6 +33,21 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.gelu(x + self.body(x))
+
+
+def _stem(recipe: ModelRecipe) -> nn.Sequential:
+    """[B, 1, S, S] -> [B, width, S/8, S/8]: three halvings, each with its residual blocks."""
+    half, quarter, width = recipe.stem_width, 2 * recipe.stem_width, recipe.width
+    return nn.Sequential(
+        _convolution(1, half, 2),
+        *(Residual(half) for _ in range(recipe.half_blocks)),
+        _convolution(half, quarter, 2),
+        *(Residual(quarter) for _ in range(recipe.quarter_blocks)),
+        nn.Conv2d(quarter, width, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(width),  # without it the first epochs learn half as fast
+        *([nn.GELU()] if recipe.token_blocks else []),
+        *(Residual(width) for _ in range(recipe.token_blocks)),
+    )
 
 
 class Layer(nn.Module):
@@ -77,14 +91,7 @@ class CompactViT(nn.Module):
     def __init__(self, recipe: ModelRecipe) -> None:
         super().__init__()
         side = recipe.image_size // REDUCTION
-        self.stem = nn.Sequential(
-            _convolution(1, STEM[0], 2),
-            Residual(STEM[0]),
-            _convolution(STEM[0], STEM[1], 2),
-            Residual(STEM[1]),
-            nn.Conv2d(STEM[1], recipe.width, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(recipe.width),  # without it the first epochs learn half as fast
-        )
+        self.stem = _stem(recipe)
         self.cls = nn.Parameter(torch.zeros(1, 1, recipe.width))
         self.positions = nn.Parameter(torch.randn(1, side * side + 1, recipe.width) * POSITION_SCALE)
         rates = torch.linspace(0, recipe.drop_path, recipe.depth).tolist()

@@ -32,6 +32,14 @@ class ModelRecipe:
     """Transformers from scratch: attention heads; divides `width`."""
     mlp_ratio: float = 3.0
     """Transformers from scratch: hidden width of the MLP over `width`."""
+    stem_width: int = 48
+    """`compact-vit`: channels at half resolution, twice as many at a quarter."""
+    half_blocks: int = 1
+    """`compact-vit`: residual blocks at half resolution."""
+    quarter_blocks: int = 1
+    """`compact-vit`: residual blocks at a quarter."""
+    token_blocks: int = 0
+    """`compact-vit`: residual blocks at an eighth, on what becomes the tokens."""
     drop_path: float = 0.0
     """`compact-vit`: stochastic depth of the last layer, growing linearly from 0 (Huang et al. 2016)."""
     head_hidden: int = 256
@@ -44,6 +52,11 @@ class ModelRecipe:
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise RecipeError(f"model.width {self.width} is not divisible by model.heads {self.heads}.")
+        for field in ("half_blocks", "quarter_blocks", "token_blocks"):
+            if not 0 <= getattr(self, field) <= 100:
+                raise RecipeError(f"model.{field} is {getattr(self, field)}; it must lie between 0 and 100.")
+        if self.stem_width < 1:
+            raise RecipeError(f"model.stem_width is {self.stem_width}; it must be at least 1.")
         for field, value in (("dropout", self.dropout), ("drop_path", self.drop_path)):
             if not 0 <= value < 1:
                 raise RecipeError(f"model.{field} is {value}; it must lie in [0, 1).")
