@@ -209,6 +209,21 @@ def test_each_part_has_the_least_of_the_store() -> None:
     assert administrators == {"setup", "operations"}
 
 
+def test_a_pod_has_its_own_secrets() -> None:
+    """The databases' passwords and the administrator's keys are in the pods that need them, and in no other."""
+    named: dict[str, list[str]] = {}
+    for each in MANIFESTS:
+        if each["kind"] in ("Deployment", "StatefulSet", "Job"):
+            (container,) = each["spec"]["template"]["spec"]["containers"]
+            named[each["metadata"]["name"]] = [
+                source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source
+            ]
+    assert named == {"prefect": ["ferline-prefect"], "mlflow": ["ferline-mlflow"], "setup": ["ferline-admin"],
+                     "worker": ["ferline"], "service": ["ferline"], "dashboard": []}  # fmt: skip
+    manual = (REPOSITORY / "docs" / "operations.md").read_text()
+    assert all(secret in manual for secrets in named.values() for secret in secrets)
+
+
 def test_a_password_is_not_shown() -> None:
     shown = without_password("postgresql://mlflow:hush@db:5432/mlflow")
     assert shown == "postgresql://mlflow:***@db:5432/mlflow"

@@ -18,6 +18,7 @@ RECIPE = Recipe(
     loss=LossRecipe(label_smoothing=0.1),
     augment=AugmentRecipe(rotation=12, translation=0.06, scale=0.1, light=0.15, blur=0.0, erasing=0.25, mixup=0.2),
     test_flips=True,
+    int8=True,
     epochs=48,
     batch_size=128,
     patience=0,
