@@ -26,6 +26,7 @@ run: $(STAMP) ## The whole pipeline on synthetic faces: no server, no download
 	@$(BIN)/ferline run train-pipeline
 
 serve: $(STAMP) ## The promoted model and its page on http://127.0.0.1:3000
+	@$(BIN)/ferline models import-release --if-none || true
 	@BENTOML_DO_NOT_TRACK=true BENTOML_HOME=$${FERLINE_HOME:-.ferline}/bentoml $(BIN)/bentoml serve serving.service:FaceService
 
 up: $(STAMP) ## Every service as a process of this machine, and their addresses; Ctrl-C stops them

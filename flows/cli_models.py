@@ -1,6 +1,7 @@
 """`ferline models ...`"""
 
 import getpass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -84,6 +85,49 @@ def rollback(
             registry(), store(), who=getpass.getuser(), lock_folder=promotion_lock(), to=to, reason=reason
         )
     emit({"champion": entry.to_version}) if as_json else console.print(f"champion is version {entry.to_version}")
+
+
+@models_app.command(epilog="Example: ferline models import-release && make serve")
+def import_release(
+    folder: Annotated[Path | None, typer.Argument(help="A release; by default the one shipped with ferline.")] = None,
+    if_none: Annotated[bool, typer.Option("--if-none", help="Only where nothing is champion yet.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Register a shipped model; where nothing is champion it becomes that, by the gate's decision it brings."""
+    from flows.release import RELEASE, champion
+    from flows.release import import_release as take
+
+    with quiet_stdout(as_json):
+        held = champion() if if_none else None
+        made = None if held else take(folder or RELEASE, getpass.getuser())
+    if as_json:
+        emit({"imported": made.version if made else None, "aliases": list(made.aliases) if made else []})
+        return
+    if made:
+        standing = "champion" if "champion" in made.aliases else f"{made.status}: `ferline models promote {made.version}`"
+        figures = f"macro-F1 {100 * made.metrics['macro_f1']:.1f} %, accuracy {100 * made.metrics['accuracy']:.1f} %"
+        console.print(f"version {made.version}, {made.tags['ferline.preset']} ({figures} on PublicTest): {standing}")
+
+
+@models_app.command(epilog="Example: ferline models export-release champion release/")
+def export_release(
+    version: Version,
+    out: Annotated[Path, typer.Argument(help="Folder to make; below 12 MB in all.")],
+    as_json: Json = False,
+) -> None:
+    """A version that passed the gate as a folder to ship: graph, weights in half precision, recipe, card."""
+    from flows.release import export_release as make
+
+    with quiet_stdout(as_json):
+        sizes = make(version, out)
+    if as_json:
+        emit(sizes)
+        return
+    table = Table("file", "MB")
+    for name, size in sizes.items():
+        table.add_row(name, f"{size / 1e6:.2f}")
+    console.print(table)
+    console.print(f"{out}: {sum(sizes.values()) / 1e6:.1f} MB", highlight=False, soft_wrap=True)
 
 
 @models_app.command(epilog="Example: ferline models history")

@@ -6,6 +6,7 @@ from components.registry.ledger import append, history
 from components.registry.mlflow import Registry, TrackedRun, upgrade_database, without_password
 from components.registry.package import build_package, build_reference
 from components.registry.promote import promote, reconcile, register, reject, rollback
+from components.registry.release import read_decision, read_release, write_release
 from components.registry.records import (
     CHALLENGER,
     CHAMPION,
@@ -33,10 +34,13 @@ __all__ = [
     "check_model",
     "history",
     "promote",
+    "read_decision",
+    "read_release",
     "reconcile",
     "register",
     "reject",
     "rollback",
     "upgrade_database",
     "without_password",
+    "write_release",
 ]

@@ -83,6 +83,11 @@ def build_card(
     return "\n".join([head, *(f"## {title}\n\n{text.strip()}\n" for title, text in sections.items())])
 
 
+def final_section(evaluation: Evaluation) -> str:
+    """Figures of a split that was opened once, as a further section."""
+    return f"\n## Figures on {evaluation.split}\n\n{_figures(evaluation)}\n\n{_classes(evaluation)}\n"
+
+
 def _data(dataset: DatasetInfo) -> str:
     origin = dataset.origin
     options = ", ".join(f"{name}={value}" for name, value in sorted(origin.options.items()))

@@ -112,7 +112,7 @@ def reference_rows(sample: Sample, dataset: Dataset) -> Rows:
     """
     tests = dataset.rows(PUBLIC_TEST)
     wanted = max(0, REFERENCE_ROWS - len(sample.validation))
-    return np.sort(np.concatenate([_evenly(sample.validation, REFERENCE_ROWS), _evenly(tests, wanted)]))
+    return np.sort(np.concatenate([evenly(sample.validation, REFERENCE_ROWS), evenly(tests, wanted)]))
 
 
 def build_reference(
@@ -127,7 +127,7 @@ def build_reference(
     rows: int64 [n]; probabilities: float32 [n, 7]; embedding: float32 [n, D]. Columns: id, label, split, brightness,
     contrast, sharpness, predicted, confidence, p_<class>, e_000 ... Of more than 5,000 rows an even choice is written.
     """
-    chosen = _evenly(np.arange(len(rows)), REFERENCE_ROWS)
+    chosen = evenly(np.arange(len(rows)), REFERENCE_ROWS)
     kept = probabilities[chosen].astype(np.float32)
     manifest = dataset.manifest.iloc[rows[chosen]][["id", "label", "split", "brightness", "contrast", "sharpness"]]
     parts = [
@@ -147,7 +147,7 @@ def _build_examples(model: Path, dataset: Dataset, rows: Rows, path: Path) -> No
     write_examples(images, ask(model, images).probabilities, path)
 
 
-def _evenly(rows: Rows, most: int) -> Rows:
+def evenly(rows: Rows, most: int) -> Rows:
     """At most so many, evenly spaced."""
     if len(rows) <= most:
         return rows

@@ -159,7 +159,11 @@ class ModelPackage:
 
 def read_package(folder: Path) -> dict[str, Any]:
     """package.json of a registered artifact's folder, in the newest form; raises RegistryError."""
-    path = folder / "extra_files" / "package.json"
+    return read_facts(folder / "extra_files" / "package.json")
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """A package.json wherever it lies."""
     try:
         facts: dict[str, Any] = json.loads(path.read_text())
         version = facts["schema_version"]
