@@ -12,6 +12,7 @@
     ├── TrainingError      training ended without a usable model
     ├── ModelNotFound      no such model, version, alias, hub id or weight file
     ├── PredictionNotFound no such prediction is on record
+    ├── ClusterError       a Ray cluster does not answer, or has too little room
     ├── GateError          a promotion without a passing decision, or a stale one
     ├── RegistryError      the registered model fails its own check, or the registry refuses
     └── StoreError         an object cannot be read or written
@@ -95,6 +96,10 @@ class PredictionNotFound(FerlineError):
 
 class SettingsError(FerlineError):
     """A setting, or this machine, does not allow what was asked."""
+
+
+class ClusterError(FerlineError):
+    """A Ray cluster does not answer, or has too few resources."""
 
 
 class BackupError(FerlineError):

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     policy: Path = Field(
         REPOSITORY / "infra" / "policy", description="Folder with validation.yaml, gate.yaml and drift.yaml."
     )
+    ray_address: str = Field(
+        "", description="Ray cluster for `backend: ray`, such as `head:6379` or `auto`. Empty: one of this machine."
+    )
     notify: SecretStr | None = Field(
         None, description="Where notices of drift and retraining go: Apprise addresses, spaces between, such as "
         "`json://host/path` or `mailtos://user:password@host`. Empty: nowhere."

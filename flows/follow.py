@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import RecipeError, TrainingError
@@ -19,6 +20,25 @@ from components.errors import RecipeError, TrainingError
 POLL_SECONDS = 1.0
 EXPLAINED = 2  # status of a child that said in one line what is wrong with its input
 Epoch = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Where:
+    """On what a training runs; what it comes to does not depend on it, but for the noise of summation."""
+
+    threads: int | None = None
+    """Cores of this machine that it may take; all by default."""
+    workers: int = 0
+    """Processes on the Ray cluster; 0 trains on this machine."""
+    address: str = ""
+    """The cluster; one of this machine if empty."""
+
+    @property
+    def command(self) -> list[str]:
+        """Module that trains, and what only it is told."""
+        if not self.workers:
+            return ["components.training"]
+        return ["components.cluster.train", "--workers", str(self.workers), "--address", self.address]
 
 
 def run_training(
@@ -29,21 +49,22 @@ def run_training(
     out: Path,
     say: Callable[[str], None],
     epoch: Callable[[Epoch], None],
-    threads: int | None = None,
+    where: Where | None = None,
     places: Mapping[str, Path] | None = None,
 ) -> None:
     """Train until the child ends; `say` gets its lines, `epoch` each line of metrics.jsonl, earlier ones included.
 
-    threads: cores the child may take, all by default; places: where store URIs of the recipe lie.
+    where: this machine with all of its cores by default; places: where store URIs of the recipe lie.
     Raises TrainingError with the child's last lines, RecipeError where it explained itself.
     """
+    place = where or Where()
     command = [
-        sys.executable, "-m", "components.training", "--preset", preset, "--recipe", str(recipe),
+        sys.executable, "-m", *place.command, "--preset", preset, "--recipe", str(recipe),
         "--data", str(data), "--sample", str(sample), "--out", str(out),
     ]  # fmt: skip
     for uri, folder in (places or {}).items():
         command += ["--place", f"{uri}={folder}"]
-    share = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    share = {"OMP_NUM_THREADS": str(place.threads)} if place.threads else {}
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **share},
         preexec_fn=_die_with_parent,

@@ -1,7 +1,9 @@
 """What a person fills in to start a flow; Prefect draws its form from these lines."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+from components.errors import RecipeError
 
 _FORM: dict[str, Any] = {"use_attribute_docstrings": True, "extra": "forbid"}
 
@@ -37,8 +39,16 @@ class TrainingParameters:
     """Shrink every recipe to seconds, to try the pipeline out."""
     side_by_side: bool = False
     """Train the models at the same time instead of one after another; wants a device each."""
+    backend: Literal["local", "ray"] = "local"
+    """Where each model is trained: on the worker's machine, or on the Ray cluster of FERLINE_RAY_ADDRESS."""
+    workers: int = 1
+    """`ray`: processes that train one model, a GPU each where the cluster has them."""
     from_runs: tuple[str, ...] = ()
     """Folders of finished runs, from a machine that only trains: they are judged beside what is trained here."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= 4096:
+            raise RecipeError(f"training.workers is {self.workers}; it must lie between 1 and 4096.")
 
 
 @dataclass(frozen=True)

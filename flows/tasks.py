@@ -31,7 +31,7 @@ from components.validation import require_passed, validate
 from flows import artifacts
 from flows.candidates import evaluated, model_folder
 from flows.context import fetch, promotion_lock, registry, settings, store, validation_policy, work_folder
-from flows.follow import run_training
+from flows.follow import Where, run_training
 from flows.parameters import DataParameters
 from flows.places import data_here, places
 
@@ -103,11 +103,11 @@ def balance_task(dataset_uri: str, recipe: Recipe, excluded: str, code: str) -> 
     name="train",
     task_run_name="train {preset}",
     timeout_seconds=7 * 24 * 3600,
-    **{**CACHED, "cache_policy": INPUTS - "threads" + TASK_SOURCE},
+    **{**CACHED, "cache_policy": INPUTS - "where" + TASK_SOURCE},
     **AGAIN,
 )
 def train_task(
-    preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, threads: int | None = None
+    preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, where: Where | None = None
 ) -> str:
     """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on by itself."""
     data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
@@ -119,7 +119,7 @@ def train_task(
     asked.write_text(recipe.to_json())
     with registry().track(key, preset, {"preset": preset, **flat(recipe)}) as run:
         run.log_dataset(dataset_uri, info)
-        run_training(asked, preset, data, sample, out, get_run_logger().info, run.log_epoch, threads, places(recipe))
+        run_training(asked, preset, data, sample, out, get_run_logger().info, run.log_epoch, where, places(recipe))
         _log_run(run, out, preset)
     uri = store().put_folder(out, f"runs/{key}")
     shutil.rmtree(out)

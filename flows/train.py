@@ -22,7 +22,8 @@ from components.training.recipes import compose
 from components.training.records import Recipe
 from flows.artifacts import publish_models
 from flows.candidates import model_folder
-from flows.context import code_version, promotion_lock, registry, source_stamp, store
+from flows.context import code_version, promotion_lock, registry, settings, source_stamp, store
+from flows.follow import Where
 from flows.outcome import CandidateOutcome, Outcome, Verdict
 from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
 from flows.places import excluded_digest
@@ -71,7 +72,7 @@ def train_pipeline(
     recipes = {preset: compose(preset, training.overrides, training.tiny) for preset in training.presets}
     dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
     validation = _validate(dataset)
-    runs = {**_train(recipes, dataset, training.side_by_side), **_take_in(training.from_runs, dataset)}
+    runs = {**_train(recipes, dataset, training), **_take_in(training.from_runs, dataset)}
     if not runs:
         raise RecipeError("nothing to judge: name at least one preset or one finished run.")
     candidates = _evaluate(runs, dataset)
@@ -92,24 +93,29 @@ def _validate(dataset: str) -> str:
     return uri
 
 
-def _train(recipes: dict[str, Recipe], dataset: str, side_by_side: bool) -> dict[str, str]:
-    """Preset -> URI of its run folder."""
+def _train(recipes: dict[str, Recipe], dataset: str, training: TrainingParameters) -> dict[str, str]:
+    """Preset -> URI of its run folder. A model is one task, also where a cluster trains them side by side."""
     code = code_version(*FRAME, "components/balancing")
     samples = {
         preset: reuse(balance_task, dataset, recipe, excluded_digest(recipe), code)
         for preset, recipe in recipes.items()
     }
     code = training_code()
-    calls = {preset: (preset, recipe, dataset, samples[preset], code) for preset, recipe in recipes.items()}
-    if side_by_side:
-        # Trainings that each take every core of a CPU slow one another down tenfold.
-        threads = max(1, (os.cpu_count() or 1) // len(calls))
-        futures: dict[str, PrefectFuture[str]] = {
-            preset: train_task.submit(*call, threads) for preset, call in calls.items()
-        }
+    where = _where(training, len(recipes))
+    calls = {preset: (preset, recipe, dataset, samples[preset], code, where) for preset, recipe in recipes.items()}
+    if training.side_by_side:
+        futures: dict[str, PrefectFuture[str]] = {preset: train_task.submit(*call) for preset, call in calls.items()}
         for future in futures.values():
             future.wait()
     return {preset: reuse(train_task, *call) for preset, call in calls.items()}
+
+
+def _where(training: TrainingParameters, models: int) -> Where:
+    """The cluster, or this machine and each model's share of its cores."""
+    if training.backend == "ray":
+        return Where(workers=training.workers, address=settings().ray_address)
+    # Trainings that each take every core of a CPU slow one another down tenfold.
+    return Where(max(1, (os.cpu_count() or 1) // models)) if training.side_by_side else Where()
 
 
 def _take_in(folders: tuple[str, ...], dataset: str) -> dict[str, str]:

@@ -6,8 +6,15 @@ argparse, since Typer brings pydantic along, which a bare GPU machine need not h
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.errors import FerlineError, TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from components.training.records import RunSummary
+    from components.training.train import Job
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,8 +40,15 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Train; the process's status, with one line of error: 2 for wrong input, 1 for what another try may mend."""
     options = parser().parse_args(arguments)
+    from components.training.train import train
+
+    return run(options, lambda job: train(job, lambda line: print(line, flush=True)))
+
+
+def run(options: argparse.Namespace, train: "Callable[[Job], RunSummary]") -> int:
+    """Make the job of parsed options, hand it over, print its summary or its error; the process's status."""
     from components.training.recipes import compose, from_json, override, tiny
-    from components.training.train import Job, train
+    from components.training.train import Job
 
     try:
         if options.recipe:
@@ -43,8 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             recipe = compose(options.preset, options.assignments, options.tiny)
         places = {uri: Path(path) for uri, _, path in (text.rpartition("=") for text in options.places)}
-        job = Job(options.preset, recipe, options.data, options.out, options.sample, places)
-        summary = train(job, lambda line: print(line, flush=True))
+        summary = train(Job(options.preset, recipe, options.data, options.out, options.sample, places))
     except (FerlineError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1 if isinstance(error, TrainingError | OSError) else 2

@@ -1,0 +1,61 @@
+"""A connection to a Ray cluster, or a small one of this machine for as long as it is needed."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
+os.environ.setdefault("RAY_COLOR_PREFIX", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # ray's next default; without it a warning each time
+
+import ray
+
+from components.errors import ClusterError
+
+HERE = Path(__file__).parents[2]
+
+
+@contextmanager
+def cluster(address: str, workers: int) -> Iterator[int]:
+    """Be connected; gives the number of GPUs there.
+
+    address: `ray://host:10001`, `host:6379` or `auto`; empty for a cluster of this machine with `workers` slots, which
+    ends with the block. Raises ClusterError where nothing answers or has room for so many workers.
+    """
+    _require_answer(address)
+    here = {"num_cpus": workers} if not address else {}
+    environment = {"env_vars": {"PYTHONPATH": str(HERE)}} if not address else {}
+    try:
+        ray.init(
+            address or "local", include_dashboard=False, log_to_driver=True, logging_level="ERROR",
+            runtime_env=environment, **here,
+        )  # fmt: skip
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+        raise ClusterError(f"no Ray cluster answers at {address or 'this machine'}: {_first(error)}.") from error
+    try:
+        there = ray.cluster_resources()
+        if there.get("CPU", 0) < workers:
+            raise ClusterError(
+                f"{workers} workers are asked for, the cluster at {address} has {there.get('CPU', 0):.0f} CPUs: "
+                "ask for fewer, or start more nodes."
+            )
+        yield int(there.get("GPU", 0))
+    finally:
+        ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself tries for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"no Ray cluster answers at {address}: {error}.") from error
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
