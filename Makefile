@@ -17,7 +17,7 @@ help: ## List the targets
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("ferline needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,serving,drift,team]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,serving,drift,team,search,ray]'
 	@touch $@
 
 setup: $(STAMP) ## Make .venv and install the locked set
@@ -69,7 +69,7 @@ docs: $(STAMP) ## Write docs/cli.md, recipe-keys.md and schedule.svg from the pr
 
 lock: ## Resolve the newest allowed set in a fresh environment and write requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet '.[dev,serving,drift,team]'
+	build/lock/bin/python -m pip install --quiet '.[dev,serving,drift,team,search,ray]'
 	build/lock/bin/python -m pip freeze --exclude ferline > requirements.lock
 
 benchmark: $(STAMP) ## What the performance claims rest on; needs FER-2013 for ingest, a champion and hey for serving
