@@ -2,22 +2,27 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from flows.cli_compare import compare
 from flows.cli_data import data_app
 from flows.cli_drift import drift_app
 from flows.cli_keys import keys_app
 from flows.cli_log import log_app
 from flows.cli_models import models_app
 from flows.cli_operations import backup, doctor, restore, upgrade
+from flows.cli_robustness import robustness
+from flows.cli_search import search
 from flows.cli_stack import stack_app
 from flows.cli_weights import weights_app
 from flows.console import REJECTED, Edge, console, emit, progress, quiet_stdout
 
 if TYPE_CHECKING:
     from flows.parameters import DataParameters, TrainingParameters
+    from serving.batch import BatchScored
+    from serving.offline import Scored
 
 app = typer.Typer(
     cls=Edge, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -30,12 +35,16 @@ app.add_typer(log_app, name="log", cls=Edge)
 app.add_typer(keys_app, name="keys", cls=Edge)
 app.add_typer(drift_app, name="drift", cls=Edge)
 app.add_typer(stack_app, name="stack", cls=Edge)
+app.command(epilog="Example: ferline compare --source fer2013.csv --seeds 0,1,2 --out docs/results")(compare)
+app.command(epilog="Example: ferline search --preset quick --space optimizer.lr=1e-4..1e-2:log --trials 12")(search)
 app.command(epilog="Example: ferline backup /backups/2026-11-26")(backup)
 app.command(epilog="Example: ferline restore /backups/2026-11-26")(restore)
 app.command(epilog="Example: ferline upgrade")(upgrade)
 app.command(epilog="Example: ferline doctor")(doctor)
+app.command(epilog="Example: ferline robustness models:/champion --data .ferline/store/datasets/1f0c...")(robustness)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
+Backend = Literal["local", "ray"]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")]
 
 
@@ -52,6 +61,8 @@ def run(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what cannot be read.")] = False,
     held_out: Annotated[float, typer.Option(help="Share held out where the source names no splits.")] = 0.2,
     side_by_side: Annotated[bool, typer.Option("--side-by-side", help="Train the models at the same time.")] = False,
+    backend: Annotated[Backend, typer.Option(help="Train here, or on a Ray cluster (FERLINE_RAY_ADDRESS).")] = "local",
+    workers: Annotated[int, typer.Option(help="ray: processes that train one model.")] = 1,
     promote: Annotated[bool, typer.Option(help="Let a passing challenger become champion.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -64,7 +75,7 @@ def run(
 
     presets = tuple(preset) if preset else () if from_run else TrainingParameters().presets
     brought = tuple(str(Path(folder).expanduser().absolute()) for folder in from_run or ())
-    training = TrainingParameters(presets, tuple(assignments or ()), tiny, side_by_side, brought)
+    training = TrainingParameters(presets, tuple(assignments or ()), tiny, side_by_side, backend, workers, brought)
     data = DataParameters(source, skip_bad, held_out)
     _check(data, training)
     with quiet_stdout(as_json):
@@ -131,21 +142,32 @@ def evaluate(
     emit(evaluation) if as_json else print_evaluation(evaluation, place, console)
 
 
-@app.command(epilog="Example: ferline predict photos/ --out predictions.parquet --explain")
+@app.command(
+    epilog="Example: ferline predict photos/ --out predictions.parquet --explain, or: "
+    "ferline predict s3://photos/2026 --out s3://scores/2026 --parts --backend ray --workers 8"
+)
 def predict(
-    source: Annotated[Path, typer.Argument(help="Folder of pictures, archive of one, or CSV with a column pixels.")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write; what is done of it survives a stop.")],
+    source: Annotated[str, typer.Argument(help="Folder of pictures, archive of one, or CSV; with --parts also s3://.")],
+    out: Annotated[str, typer.Option(help="Parquet file to write, or folder of parts; what is done survives a stop.")],
     version: Annotated[str, typer.Option(help="Number or alias of the version that answers.")] = "champion",
     face: Annotated[str, typer.Option(help="auto, none or largest: how a face is looked for.")] = "auto",
     explain: Annotated[bool, typer.Option("--explain", help="With the rollout map of every face.")] = False,
     tag: Annotated[str, typer.Option(help="Goes into every row.")] = "",
+    parts: Annotated[bool, typer.Option("--parts", help="A Parquet file for every 512 pictures, in a folder.")] = False,
+    backend: Annotated[Backend, typer.Option(help="In this process, or on a Ray cluster (into parts).")] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="ray: processes, a core each.")] = 2,
     as_json: Json = False,
 ) -> None:
     """Score many pictures without a server; exit code 0 also where some cannot be read: their rows say why."""
-    from flows.offline import predict_offline
+    from flows.offline import predict_batch, predict_offline
+    from flows.parameters import BatchParameters
 
+    done: Scored | BatchScored
     with quiet_stdout(as_json), progress() as report:
-        done = predict_offline(source, out, version, face, explain, tag, report)
+        if parts or backend == "ray":
+            done = predict_batch(BatchParameters(source, out, version, face, explain, tag, backend, workers), report)
+        else:
+            done = predict_offline(Path(source), Path(out), version, face, explain, tag, report)
     if as_json:
         emit(done)
         return

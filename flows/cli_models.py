@@ -104,8 +104,8 @@ def import_release(
         emit({"imported": made.version if made else None, "aliases": list(made.aliases) if made else []})
         return
     if made:
-        held = f"{made.status}: `ferline models promote {made.version}`"
-        standing = "champion" if "champion" in made.aliases else held
+        waits = f"{made.status}: `ferline models promote {made.version}`"
+        standing = "champion" if "champion" in made.aliases else waits
         figures = f"macro-F1 {100 * made.metrics['macro_f1']:.1f} %, accuracy {100 * made.metrics['accuracy']:.1f} %"
         console.print(f"version {made.version}, {made.tags['ferline.preset']} ({figures} on PublicTest): {standing}")
 

@@ -5,11 +5,12 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import cast
 
-from flows.outcome import MonitorOutcome, Outcome, RetrainOutcome
+from flows.outcome import MonitorOutcome, Outcome, RetrainOutcome, SearchOutcome
 from flows.parameters import (
     DataParameters,
     PromotionParameters,
     RetrainParameters,
+    SearchParameters,
     TrainingParameters,
     WindowParameters,
 )
@@ -38,6 +39,14 @@ def run_pipeline(data: DataParameters, training: TrainingParameters, promotion: 
     outcome = state.result()
     assert isinstance(outcome, Outcome)
     return outcome
+
+
+def run_search(data: DataParameters, search: SearchParameters) -> SearchOutcome:
+    """hyperparameter-search; raises what a stage raised."""
+    embedded_environment(os.environ)
+    from flows.search import hyperparameter_search
+
+    return cast(SearchOutcome, hyperparameter_search(data, search, return_state=True).result())
 
 
 def run_monitor(window: WindowParameters) -> MonitorOutcome:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from components.search.records import Trial
+
 Verdict = Literal["Promoted", "Rejected", "Unchanged", "Waiting"]
 Sight = Literal["NoChampion", "NotEnough", "Quiet", "Drifted", "Alarm"]
 Ending = Literal["NoChampion", "CoolingDown", "NoImages"] | Verdict
@@ -72,3 +74,15 @@ class RetrainOutcome:
     message: str
     data: NewData | None = None
     pipeline: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """How a search ended."""
+
+    name: str
+    trials: tuple[Trial, ...]
+    best: Trial | None
+    """Highest macro-F1 on PublicTest; None where no trial was completed."""
+    place: str
+    """URI of the folder with the best recipe as a preset, the table and the pictures."""

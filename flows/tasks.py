@@ -7,6 +7,7 @@ calls, so a second run repeats only what changed.
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,13 @@ from components.gate import load_policy as load_gate_policy
 from components.ingest import IngestOptions, ingest_to_store
 from components.labels import PUBLIC_TEST
 from components.registry import TrackedRun, build_package, promote, register, reject
+from components.training.follow import Where, run_training
 from components.training.recipes import flat, read_recipe
 from components.training.records import Recipe, RunSummary
 from components.validation import require_passed, validate
 from flows import artifacts
 from flows.candidates import evaluated, model_folder
 from flows.context import fetch, promotion_lock, registry, settings, store, validation_policy, work_folder
-from flows.follow import Where, run_training
 from flows.parameters import DataParameters
 from flows.places import data_here, places
 
@@ -110,20 +111,47 @@ def train_task(
     preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, where: Where | None = None
 ) -> str:
     """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on by itself."""
+    return train_run(preset, recipe, dataset_uri, sample_uri, code, where or Where())
+
+
+def train_run(
+    preset: str,
+    recipe: Recipe,
+    dataset_uri: str,
+    sample_uri: str,
+    code: str,
+    where: Where,
+    parent: str = "",
+    watch: Callable[[Mapping[str, float]], None] = lambda _: None,
+) -> str:
+    """Train and put the run folder into the store; a run that was killed goes on.
+
+    parent: MLflow run below which it is shown; watch: told of each epoch, and may end the training by raising.
+    """
     data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
-    info = read_info(data)
-    key = hashlib.sha256(f"{recipe.to_json()} {info.fingerprint} {file_sha256(sample)} {code}".encode()).hexdigest()[
-        :16
-    ]
-    out, asked = settings().runs / key, work_folder("recipes") / f"{key}.json"
+    info, out = read_info(data), run_folder(recipe, dataset_uri, sample_uri, code)
+    key, asked = out.name, work_folder("recipes") / f"{out.name}.json"
     asked.write_text(recipe.to_json())
-    with registry().track(key, preset, {"preset": preset, **flat(recipe)}) as run:
+
+    def epoch(values: Mapping[str, float]) -> None:
+        run.log_epoch(values)
+        watch(values)
+
+    with registry().track(key, preset, {"preset": preset, **flat(recipe)}, parent) as run:
         run.log_dataset(dataset_uri, info)
-        run_training(asked, preset, data, sample, out, get_run_logger().info, run.log_epoch, where, places(recipe))
+        run_training(asked, preset, data, sample, out, get_run_logger().info, epoch, where, places(recipe))
         _log_run(run, out, preset)
     uri = store().put_folder(out, f"runs/{key}")
     shutil.rmtree(out)
     return uri
+
+
+def run_folder(recipe: Recipe, dataset_uri: str, sample_uri: str, code: str) -> Path:
+    """Where a training works, named by all that decides its outcome."""
+    fingerprint, sample = read_info(fetch(dataset_uri)).fingerprint, file_sha256(fetch(sample_uri) / "sample.npz")
+    return (
+        settings().runs / hashlib.sha256(f"{recipe.to_json()} {fingerprint} {sample} {code}".encode()).hexdigest()[:16]
+    )
 
 
 @task(name="take in", task_run_name="take in {folder}", timeout_seconds=3600, **CACHED, **AGAIN)

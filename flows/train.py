@@ -18,12 +18,12 @@ from components.gate import Decision
 from components.registry import reconcile
 from components.registry.records import ModelVersion
 from components.training import read_summary
+from components.training.follow import Where
 from components.training.recipes import compose
 from components.training.records import Recipe
 from flows.artifacts import publish_models
 from flows.candidates import model_folder
 from flows.context import code_version, promotion_lock, registry, settings, source_stamp, store
-from flows.follow import Where
 from flows.outcome import CandidateOutcome, Outcome, Verdict
 from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
 from flows.places import excluded_digest
@@ -71,7 +71,7 @@ def train_pipeline(
         raise TrainingError(f"this run's worker died {MOST_STARTS} times: its log or its memory may say why.")
     recipes = {preset: compose(preset, training.overrides, training.tiny) for preset in training.presets}
     dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
-    validation = _validate(dataset)
+    validation = validated(dataset)
     runs = {**_train(recipes, dataset, training), **_take_in(training.from_runs, dataset)}
     if not runs:
         raise RecipeError("nothing to judge: name at least one preset or one finished run.")
@@ -86,7 +86,7 @@ def train_pipeline(
     return Completed(name=outcome.verdict, message=f"champion is version {outcome.champion or 'none'}", data=outcome)
 
 
-def _validate(dataset: str) -> str:
+def validated(dataset: str) -> str:
     code = code_version(*FRAME, "components/validation")
     uri = reuse(validate_task, dataset, policy_text("validation.yaml"), accepted_before(dataset), code)
     accept(dataset)

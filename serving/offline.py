@@ -77,7 +77,7 @@ def score(source: Path, out: Path, model: ServedModel, options: Options, explain
     pictures = iter(with_pictures[done:])
     with ThreadPoolExecutor() as pool:
         while part := list(islice(pictures, PART)):
-            table = _answer(part, model, options, explain, pool)
+            table = answer_part(part, model, options, explain, pool)
             _write(table, parts / f"{done // PART:06d}.parquet")
             done += len(part)
             report("score", done, len(names))
@@ -161,9 +161,10 @@ def _begin(parts: Path, digest: str, model: ServedModel, options: Options, expla
     record.write_text(json.dumps(facts))
 
 
-def _answer(
+def answer_part(
     part: list[tuple[str, Picture]], model: ServedModel, options: Options, explain: bool, pool: ThreadPoolExecutor
 ) -> pa.Table:
+    """One row a picture, in order: columns as `score` has them. pool: reads and decodes."""
     started = time.perf_counter()
     read = list(pool.map(lambda item: _face(item[1], model, options), part))
     good = [k for k, face in enumerate(read) if isinstance(face, Face)]

@@ -1,5 +1,6 @@
 """A connection to a Ray cluster, or a small one of this machine for as long as it is needed."""
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -25,17 +26,18 @@ def cluster(address: str, workers: int) -> Iterator[int]:
     ends with the block. Raises ClusterError where nothing answers or has room for so many workers.
     """
     _require_answer(address)
-    here = {"num_cpus": workers} if not address else {}
-    environment = {"env_vars": {"PYTHONPATH": str(HERE)}} if not address else {}
     try:
-        ray.init(
-            address or "local", include_dashboard=False, log_to_driver=True, logging_level="ERROR",
-            runtime_env=environment, **here,
-        )  # fmt: skip
+        if address:
+            ray.init(address, log_to_driver=True, logging_level=logging.ERROR)
+        else:
+            ray.init(
+                "local", num_cpus=workers, include_dashboard=False, log_to_driver=True, logging_level=logging.ERROR,
+                runtime_env={"env_vars": {"PYTHONPATH": str(HERE)}},
+            )  # fmt: skip
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         raise ClusterError(f"no Ray cluster answers at {address or 'this machine'}: {_first(error)}.") from error
     try:
-        there = ray.cluster_resources()
+        there = ray.cluster_resources()  # type: ignore[no-untyped-call]
         if there.get("CPU", 0) < workers:
             raise ClusterError(
                 f"{workers} workers are asked for, the cluster at {address} has {there.get('CPU', 0):.0f} CPUs: "

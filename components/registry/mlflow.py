@@ -93,9 +93,13 @@ class Registry:
 
     # Runs
 
-    def track(self, key: str, name: str, parameters: Mapping[str, object]) -> "TrackedRun":
-        """Start a run, or go on with the one that carries `key`; parameters are a flat mapping."""
+    def track(self, key: str, name: str, parameters: Mapping[str, object], parent: str = "") -> "TrackedRun":
+        """Start a run, or go on with the one that carries `key`; parameters are a flat mapping.
+
+        parent: id of the run below which it is shown.
+        """
         client, tags = self.client, {KEY: key, "mlflow.source.name": "ferline", "mlflow.source.type": "JOB"}
+        tags |= {"mlflow.parentRunId": parent} if parent else {}
         with _errors(f"run {name!r}"):
             found = client.search_runs([self.experiment_id], f"tags.`{KEY}` = '{key}'", max_results=1)
             run = found[0] if found else client.create_run(self.experiment_id, tags=tags, run_name=name)

@@ -90,6 +90,28 @@ def assignments(base: Recipe, recipe: Recipe) -> list[str]:
     return [f"{key}={str(v).lower() if isinstance(v, bool) else v}" for key, v in differing.items()]
 
 
+def preset_source(recipe: Recipe, docstring: str) -> str:
+    """A preset's file: the recipe written out, with only what differs from the defaults."""
+    records: dict[str, list[str]] = {}
+    text = _written(recipe, records, 0)
+    imports = [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(records.items())]
+    return f'"""{docstring}\n"""\n\n' + "\n".join(imports) + f"\n\nRECIPE = {text}\n"
+
+
+def _written(node: Any, records: dict[str, list[str]], depth: int) -> str:
+    """A record as the call that makes it; `records` collects what must be imported."""
+    names = records.setdefault(type(node).__module__, [])
+    if type(node).__name__ not in names:
+        names.append(type(node).__name__)
+    default, lines = type(node)(), []
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if value != getattr(default, field.name):
+            shown = _written(value, records, depth + 1) if dataclasses.is_dataclass(value) else repr(value)
+            lines.append(f"{'    ' * (depth + 1)}{field.name}={shown},\n")
+    return f"{type(node).__name__}(\n{''.join(lines)}{'    ' * depth})" if lines else f"{type(node).__name__}()"
+
+
 def _assign(recipe: Recipe, raw: dict[str, Any], key: str, value: str) -> None:
     """Put a text where a key is, as the key's own type."""
     if key not in keys(recipe):

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from components.registry import Registry
-from flows.follow import run_training
+from components.training.follow import run_training
 
 STRICT = "gate: {macro_f1_floor: 0.99}\n"
 Promoted = tuple[Any, dict[str, Any]]

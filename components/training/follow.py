@@ -19,7 +19,7 @@ from components.errors import RecipeError, TrainingError
 
 POLL_SECONDS = 1.0
 EXPLAINED = 2  # status of a child that said in one line what is wrong with its input
-Epoch = dict[str, float]
+Epoch = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def run_training(
     recipe: Path,
     preset: str,
     data: Path,
-    sample: Path,
+    sample: Path | None,
     out: Path,
     say: Callable[[str], None],
     epoch: Callable[[Epoch], None],
@@ -54,13 +54,14 @@ def run_training(
 ) -> None:
     """Train until the child ends; `say` gets its lines, `epoch` each line of metrics.jsonl, earlier ones included.
 
+    sample: a balanced sample, made of the recipe where there is none.
     where: this machine with all of its cores by default; places: where store URIs of the recipe lie.
     Raises TrainingError with the child's last lines, RecipeError where it explained itself.
     """
     place = where or Where()
     command = [
         sys.executable, "-m", *place.command, "--preset", preset, "--recipe", str(recipe),
-        "--data", str(data), "--sample", str(sample), "--out", str(out),
+        "--data", str(data), "--out", str(out), *(["--sample", str(sample)] if sample else []),
     ]  # fmt: skip
     for uri, folder in (places or {}).items():
         command += ["--place", f"{uri}={folder}"]

@@ -1,0 +1,135 @@
+"""An Optuna study in one append-only file: ask, report, tell; what a killed search left is tried again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from components.search.records import Dimension, Trial, Value
+
+STARTUP, WARMUP = 4, 2
+"""Trials that are never cut short, and epochs of each that are not judged (median rule, Golovin et al. 2017)."""
+_STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+
+
+def sampler(seed: int) -> optuna.samplers.BaseSampler:
+    """What chooses the next trial: TPE after the first few (Bergstra et al. 2011)."""
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
+
+
+def distributions(space: Sequence[Dimension]) -> dict[str, optuna.distributions.BaseDistribution]:
+    """A space in Optuna's words."""
+    return {dimension.key: _distribution(dimension) for dimension in space}
+
+
+def _distribution(dimension: Dimension) -> optuna.distributions.BaseDistribution:
+    match dimension.kind:
+        case "int":
+            return optuna.distributions.IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
+        case "float":
+            return optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+        case _:
+            return optuna.distributions.CategoricalDistribution(dimension.choices)
+
+
+class Pruned(Exception):
+    """The trial does worse than half of the others did at this epoch."""
+
+
+class Study:
+    """Trials of one space, each chosen after those before it (TPE, Bergstra et al. 2011)."""
+
+    def __init__(self, file: Path, name: str, space: Sequence[Dimension], seed: int, prune: bool) -> None:
+        """Open the study, or make it. Trials that were running when its process died are put first in line again."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pruner = optuna.pruners.MedianPruner(STARTUP, WARMUP) if prune else optuna.pruners.NopPruner()
+        self.space = space
+        self.study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(file))),
+            study_name=name,
+            direction="maximize",
+            # A sampler that starts anew after a stop must not draw the first trials once more.
+            sampler=sampler(seed + self._told(file, name)),
+            pruner=pruner,
+            load_if_exists=True,
+        )
+        for lost in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self.study.enqueue_trial(lost.params)
+            self.study.tell(lost.number, state=TrialState.FAIL)
+
+    @staticmethod
+    def _told(file: Path, name: str) -> int:
+        if not file.exists():
+            return 0
+        storage = JournalStorage(JournalFileBackend(str(file)))
+        known = {study.study_name for study in storage.get_all_studies()}
+        return len(optuna.load_study(study_name=name, storage=storage).trials) if name in known else 0
+
+    @property
+    def done(self) -> int:
+        """Trials that ended by themselves."""
+        return sum(trial.state in ("complete", "pruned") for trial in self.trials())
+
+    def ask(self) -> "Asked":
+        """The next trial."""
+        trial = self.study.ask(distributions(self.space))
+        return Asked(self.study, trial, dict(trial.params))
+
+    def add(self, trial: Trial) -> None:
+        """Put a trial on record that was run elsewhere."""
+        self.study.add_trial(
+            optuna.trial.create_trial(
+                state=next(state for state, name in _STATES.items() if name == trial.state),
+                params=trial.values,
+                distributions=distributions(self.space),
+                value=trial.macro_f1,
+                intermediate_values={trial.epochs: trial.macro_f1 or 0.0} if trial.epochs else {},
+            )
+        )
+
+    def trials(self) -> tuple[Trial, ...]:
+        """All of them, in order."""
+        return tuple(_record(trial) for trial in self.study.get_trials(deepcopy=False))
+
+    def best(self) -> Trial | None:
+        """The complete trial of the highest macro-F1."""
+        complete = [trial for trial in self.trials() if trial.macro_f1 is not None]
+        return max(complete, key=lambda trial: trial.macro_f1 or 0.0, default=None)
+
+
+class Asked:
+    """A trial that is under way."""
+
+    def __init__(self, study: optuna.Study, trial: optuna.Trial, values: dict[str, Value]) -> None:
+        self._study, self._trial, self.values = study, trial, values
+        self.number = trial.number
+
+    def report(self, score: float, epoch: int) -> None:
+        """A figure on the way, comparable between trials at the same epoch. Raises Pruned."""
+        self._trial.report(score, epoch)
+        if self._trial.should_prune():
+            raise Pruned
+
+    def complete(self, macro_f1: float) -> None:
+        self._study.tell(self._trial, macro_f1)
+
+    def prune(self) -> None:
+        self._study.tell(self._trial, state=TrialState.PRUNED)
+
+    def fail(self) -> None:
+        self._study.tell(self._trial, state=TrialState.FAIL)
+
+
+def _record(trial: FrozenTrial) -> Trial:
+    complete = trial.state == TrialState.COMPLETE
+    return Trial(
+        number=trial.number,
+        state=_STATES.get(trial.state, "running"),  # type: ignore[arg-type]
+        values=dict(trial.params),
+        macro_f1=trial.value if complete else None,
+        epochs=max(trial.intermediate_values, default=0),
+    )

@@ -1,0 +1,173 @@
+"""hyperparameter-search: recipes tried one after another, or side by side on a cluster; the best becomes a preset."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import State
+from prefect.states import Completed
+
+from components.errors import RecipeError, TrainingError
+from components.registry import TrackedRun
+from components.search.pictures import draw
+from components.search.records import Trial, assignments, parse_space
+from components.search.study import Asked, Pruned, Study
+from components.training.follow import Where
+from components.training.recipes import compose, flat, override, preset_source
+from components.training.records import Recipe
+from flows.context import code_version, fetch, registry, settings, source_stamp, store, work_folder
+from flows.outcome import SearchOutcome
+from flows.parameters import DataParameters, SearchParameters
+from flows.places import excluded_digest
+from flows.summary import read_evaluation
+from flows.tasks import balance_task, evaluate_task, ingest_task, reuse, run_folder, train_run
+from flows.train import FRAME, evaluation_code, training_code, validated
+
+BEST, TRIALS, TABLE = "preset.py", "trials.json", "trials.md"
+LOST = 3
+"""Trials that may fail on end before the search gives up."""
+
+
+@flow(name="hyperparameter-search")
+def hyperparameter_search(
+    data: DataParameters = DataParameters(), search: SearchParameters = SearchParameters()
+) -> State[SearchOutcome]:
+    """Ingest, validate, then train and score recipes from the space; choices go by macro-F1 on PublicTest alone."""
+    base = compose(search.preset, search.overrides, search.tiny)
+    space = parse_space(base, search.space)
+    dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
+    validated(dataset)
+    name = study_name(search, dataset)
+    study = Study(work_folder("searches") / f"{name}.log", name, space, search.seed, search.prune)
+    with registry().track(f"search-{name}", f"search {search.preset}", asdict(search)) as parent:
+        run = _side_by_side if search.backend == "ray" else _one_by_one
+        run(study, base, dataset, search, parent)
+        place = _keep(study, base, search, parent)
+    best = study.best()
+    _publish(study, best)
+    outcome = SearchOutcome(name, study.trials(), best, place)
+    said = f"macro-F1 {best.macro_f1:.4f} in trial {best.number}" if best else "no trial was completed"
+    return Completed(name="Searched", message=said, data=outcome)
+
+
+def study_name(search: SearchParameters, dataset: str) -> str:
+    """The same search of the same data goes on where it was, whatever its length."""
+    same = {key: value for key, value in asdict(search).items() if key not in ("trials", "workers")}
+    text = json.dumps([dataset, same, training_code(), evaluation_code()])
+    return f"{search.preset}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _one_by_one(study: Study, base: Recipe, dataset: str, search: SearchParameters, parent: TrackedRun) -> None:
+    """Trial after trial; one that fails is put on record, three on end stop the search."""
+    lost = 0
+    while study.done < search.trials:
+        asked = study.ask()
+        try:
+            lost = 0 if _try(asked, base, dataset, search, parent.run_id) else lost
+        except TrainingError as error:
+            asked.fail()
+            lost += 1
+            get_run_logger().warning("trial %d failed: %s", asked.number, error)
+            if lost == LOST:
+                raise
+        except RecipeError as error:
+            asked.prune()  # the values do not go together; another choice may
+            get_run_logger().warning("trial %d is no recipe: %s", asked.number, error)
+
+
+def _side_by_side(study: Study, base: Recipe, dataset: str, search: SearchParameters, parent: TrackedRun) -> None:
+    """What is missing, on the cluster; then on record here and in MLflow."""
+    from components.cluster.tune import Searched, epochs_of, search_on_ray
+
+    missing = search.trials - study.done
+    if missing < 1:
+        return
+    what = Searched(search.preset, base, fetch(dataset), settings().runs)
+    state = work_folder("searches") / f"{parent.run_id}-{study.done}.ray"
+    place = settings().ray_address
+    for trial, out in search_on_ray(what, study.space, missing, search.workers, place, state, search.seed):
+        study.add(trial)
+        recipe = override(base, trial.assignments)
+        with registry().track(f"{parent.run_id}-{out.name}", search.preset, flat(recipe), parent.run_id) as run:
+            for line in epochs_of(out):
+                run.log_epoch(line)
+            if trial.macro_f1 is not None:
+                run.log_metrics({"public_test_macro_f1": trial.macro_f1})
+        shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(state)
+
+
+def _try(asked: Asked, base: Recipe, dataset: str, search: SearchParameters, parent: str) -> bool:
+    recipe = override(base, assignments(asked.values))
+    sample = reuse(balance_task, dataset, recipe, excluded_digest(recipe), code_version(*FRAME, "components/balancing"))
+    try:
+        uri = trial_task(asked, search.preset, recipe, dataset, sample, parent)
+    except Pruned:
+        asked.prune()
+        get_run_logger().info("trial %d is stopped early: %s", asked.number, " ".join(assignments(asked.values)))
+        return True
+    evaluation = read_evaluation(
+        reuse(evaluate_task, f"trial {asked.number} of {search.preset}", uri, dataset, evaluation_code())
+    )
+    asked.complete(evaluation.figures.macro_f1)
+    get_run_logger().info("trial %d: macro-F1 %.4f on PublicTest", asked.number, evaluation.figures.macro_f1)
+    return True
+
+
+@task(name="trial", task_run_name="trial {asked.number}", timeout_seconds=7 * 24 * 3600, cache_policy=NO_CACHE)
+def trial_task(asked: Asked, preset: str, recipe: Recipe, dataset: str, sample: str, parent: str) -> str:
+    """Train one recipe; URI of its run folder. Raises Pruned."""
+
+    def watch(values: Mapping[str, float]) -> None:
+        asked.report(values["validation_macro_f1"], int(values["epoch"]))
+
+    try:
+        return train_run(preset, recipe, dataset, sample, training_code(), Where(), parent, watch)
+    except Pruned:
+        shutil.rmtree(run_folder(recipe, dataset, sample, training_code()))
+        raise
+
+
+def _keep(study: Study, base: Recipe, search: SearchParameters, parent: TrackedRun) -> str:
+    """Preset, table and pictures into the store and MLflow; URI of the folder."""
+    trials, best = study.trials(), study.best()
+    out = work_folder(f"searches/{parent.run_id}")
+    (out / TRIALS).write_text(json.dumps([asdict(trial) for trial in trials], indent=1))
+    (out / TABLE).write_text(table(trials))
+    if best:
+        told = (
+            f"Found by hyperparameter-search from `{search.preset}`, trial {best.number} of {len(trials)}: macro-F1 "
+            f"{best.macro_f1:.4f} on PublicTest,\nby which it was chosen, so that a little of it is luck."
+        )
+        (out / BEST).write_text(preset_source(override(base, best.assignments), told))
+        parent.log_metrics({"best_macro_f1": best.macro_f1 or 0.0, "trials": float(len(trials))})
+    draw(study, out)
+    for file in sorted(out.iterdir()):
+        parent.log_files(file)
+    digest = hashlib.sha256((out / TRIALS).read_bytes()).hexdigest()[:12]
+    place = store().put_folder(out, f"searches/{search.preset}-{digest}")
+    shutil.rmtree(out)
+    return place
+
+
+def table(trials: tuple[Trial, ...]) -> str:
+    """Markdown, best first."""
+    keys = list(trials[0].values) if trials else []
+    ordered = sorted(trials, key=lambda trial: trial.macro_f1 or -1.0, reverse=True)
+    lines = [["trial", "macro-F1", "epochs", *keys], ["---"] * (len(keys) + 3)]
+    for trial in ordered:
+        score = trial.state if trial.macro_f1 is None else f"{trial.macro_f1:.4f}"
+        values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in trial.values.values()]
+        lines.append([str(trial.number), score, str(trial.epochs), *values])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _publish(study: Study, best: Trial | None) -> None:
+    trials = study.trials()
+    head = f"Best: trial {best.number}, macro-F1 {best.macro_f1:.4f} on PublicTest\n\n" if best else ""
+    create_markdown_artifact(key="search", markdown=head + table(trials))

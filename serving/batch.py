@@ -1,0 +1,153 @@
+"""Score folders or S3 prefixes of any size: parts of pictures in, a Parquet file a part out.
+
+A part that is there is done: a job that was stopped, on one machine or on many, goes on with what is missing.
+"""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from components.errors import BadPicture, DataError, StoreError
+from components.registry.records import ModelVersion
+from components.settings import load_settings, settings_store
+from components.store import Store
+from serving.model import load_model
+from serving.offline import PART, Gray, Picture, answer_part
+from serving.pictures import read_picture
+from serving.requests import Options
+
+RUN, DONE = "run.json", "done.json"
+Part = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BatchScored:
+    """What became of the pictures: done.json."""
+
+    out: str
+    pictures: int
+    answered: int
+    errors: int
+    resumed: int
+    """Pictures that an earlier run had done."""
+    version: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One job, as its workers need to know it."""
+
+    source: str
+    """Folder, or s3://bucket/prefix on the server of the settings."""
+    out: str
+    """The same, for the parts."""
+    folder: Path
+    """The registered artifact, where all workers see it."""
+    version: ModelVersion
+    options: Options
+    explain: bool
+
+    def parts(self) -> list[Part]:
+        """Every part: its number and the names of its pictures. Raises DataError where there is no picture."""
+        found = [name for name in _place(self.source).list("") if not name.rpartition("/")[2].startswith(".")]
+        if not found:
+            raise DataError(f"{self.source} holds no picture.")
+        return [{"number": start // PART, "names": found[start : start + PART]} for start in range(0, len(found), PART)]
+
+    def begin(self, parts: list[Part]) -> list[Part]:
+        """The parts that are missing in `out`; raises DataError where it was begun with other pictures or options."""
+        target = _place(self.out)
+        facts = {
+            "pictures": hashlib.sha256(
+                "\n".join(name for part in parts for name in part["names"]).encode()
+            ).hexdigest(),
+            "model": self.version.model_sha256,
+            "explain": self.explain,
+            **self.options.model_dump(),
+        }
+        there = set(target.list(""))
+        if RUN in there and json.loads(target.read_bytes(RUN)) != facts:
+            raise DataError(
+                f"{self.out} was begun with other pictures, another model or other options: name another --out."
+            )
+        if RUN not in there and there:
+            raise DataError(f"{self.out} holds something else: name another --out.")
+        target.put_bytes(RUN, json.dumps(facts).encode())
+        return [part for part in parts if file_of(part["number"]) not in there]
+
+    def worker(self) -> Callable[[Part], Part]:
+        """What does a part; loads and checks the model once."""
+        threads = int(os.environ.get("OMP_NUM_THREADS", "0")) or None  # as many as Ray gave the worker
+        model = load_model(self.folder, self.version, threads)
+        source, target, pool = _place(self.source), _place(self.out), ThreadPoolExecutor(threads)
+
+        def work(part: Part) -> Part:
+            pictures: list[tuple[str, Picture]] = [(name, partial(_read, source, name)) for name in part["names"]]
+            table = answer_part(pictures, model, self.options, self.explain, pool)
+            buffer = io.BytesIO()
+            pq.write_table(table, buffer, compression="zstd")
+            target.put_bytes(file_of(part["number"]), buffer.getvalue())
+            return {"pictures": table.num_rows, "errors": table.num_rows - table["error"].null_count}
+
+        return work
+
+    def finish(self, pictures: int, resumed: int) -> BatchScored:
+        """Count what is there and write done.json."""
+        target = _place(self.out)
+        errors = sum(_errors(target, name) for name in target.list("part-"))
+        done = BatchScored(self.out, pictures, pictures - errors, errors, resumed, self.version.version)
+        target.put_bytes(DONE, json.dumps(vars(done)).encode())
+        return done
+
+
+def score_batch(
+    batch: Batch,
+    run: Callable[[Callable[[], Callable[[Part], Part]], list[Part]], Iterable[Part]],
+    report: Callable[[str, int, int], None],
+) -> BatchScored:
+    """Do what is missing. run: goes over parts with what a worker makes, here or on a cluster."""
+    parts = batch.parts()
+    missing = batch.begin(parts)
+    pictures = sum(len(part["names"]) for part in parts)
+    done = resumed = pictures - sum(len(part["names"]) for part in missing)
+    for result in run(batch.worker, missing) if missing else ():
+        done += result["pictures"]
+        report("score", done, pictures)
+    return batch.finish(pictures, resumed)
+
+
+def run_here(make: Callable[[], Callable[[Part], Part]], parts: list[Part]) -> Iterator[Part]:
+    """One part after another in this process."""
+    work = make()
+    return (work(part) for part in parts)
+
+
+def file_of(number: int) -> str:
+    return f"part-{number:06d}.parquet"
+
+
+def _place(uri: str) -> Store:
+    if not uri.startswith("s3://"):
+        uri = str(Path(uri).expanduser().absolute())
+    return settings_store(load_settings(), uri)
+
+
+def _read(source: Store, name: str) -> Gray:
+    try:
+        return read_picture(source.read_bytes(name))
+    except (OSError, StoreError) as error:
+        raise BadPicture(f"the file cannot be read: {error}.") from error
+
+
+def _errors(target: Store, name: str) -> int:
+    column = pq.read_table(io.BytesIO(target.read_bytes(name)), columns=["error"])["error"]
+    return len(column) - int(column.null_count)

@@ -1,0 +1,37 @@
+"""Parts over two workers of a local Ray cluster: all of them once, also when a worker is killed."""
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from components.cluster.score import map_parts
+
+Work = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _make(folder: Path) -> Work:
+    """Writes a file a part; the first worker that gets part 3 dies with it, once."""
+    (folder / f"worker-{os.getpid()}").touch()
+
+    def work(part: dict[str, Any]) -> dict[str, Any]:
+        if part["number"] == 3 and not (folder / "died").exists():
+            (folder / "died").touch()
+            os.kill(os.getpid(), 9)
+        time.sleep(0.05)
+        (folder / f"part-{part['number']}").write_text("".join(part["names"]))
+        return {"pictures": len(part["names"]), "number": part["number"]}
+
+    return work
+
+
+def test_every_part_is_done_though_a_worker_dies(tmp_path: Path) -> None:
+    parts = [{"number": k, "names": [f"{k}-{n}" for n in range(4)]} for k in range(12)]
+    done = list(map_parts(partial(_make, tmp_path), parts, 2, ""))
+    assert sorted(each["number"] for each in done) == list(range(12))
+    assert sum(each["pictures"] for each in done) == 48
+    assert (tmp_path / "died").exists()
+    assert len(list(tmp_path.glob("part-*"))) == 12
+    assert len(list(tmp_path.glob("worker-*"))) >= 3, "two workers, and one in place of the dead"

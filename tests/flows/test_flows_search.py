@@ -1,0 +1,81 @@
+"""`ferline search` on tiny recipes: to its end, killed in the middle and begun again, side by side on Ray."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SEARCH = ("search", "--source", "synthetic:images=700,seed=3", "--tiny", "--set", "epochs=3",
+          "--space", "optimizer.lr=1e-4..1e-2:log", "--space", "batch_size=32|64")  # fmt: skip
+
+
+def runs_of(bench: Any) -> list[Any]:
+    from components.registry import Registry
+
+    return list(Registry(f"sqlite:///{bench.home}/mlflow.db", bench.home, "ferline-fer").client.search_runs(["1"]))
+
+
+def test_a_killed_search_goes_on_and_ends_with_a_preset(bench: Any) -> None:
+    child = subprocess.Popen(
+        bench.command(*SEARCH, "--trials", "3"), env=bench.environment, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    study, deadline = bench.home / "work" / "searches", time.monotonic() + 250
+    while not any('"op_code":5' in file.read_text().replace(" ", "") for file in study.glob("*.log")):
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+    outcome = bench.document(*SEARCH, "--trials", "3")
+    states = [trial["state"] for trial in outcome["trials"]]
+    assert states[0] == "failed", "the one that was running"
+    assert outcome["trials"][1]["values"] == outcome["trials"][0]["values"], "is tried again"
+    assert sum(state in ("complete", "pruned") for state in states) == 3
+    best = outcome["best"]
+    assert best["macro_f1"] == max(trial["macro_f1"] or 0 for trial in outcome["trials"])
+
+    place = Path(outcome["place"])
+    assert {"preset.py", "trials.json", "trials.md"} <= {file.name for file in place.iterdir()}
+    module: dict[str, Any] = {}
+    exec((place / "preset.py").read_text(), module)
+    assert module["RECIPE"].optimizer.lr == pytest.approx(best["values"]["optimizer.lr"])
+    runs = runs_of(bench)
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    nested = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert len(nested) == len({json.dumps(trial["values"]) for trial in outcome["trials"]})
+
+    more = bench.document(*SEARCH, "--trials", "4")
+    assert more["trials"][: len(outcome["trials"])] == outcome["trials"], "a longer search keeps the shorter one's"
+
+
+def test_ray_tune_runs_trials_side_by_side(bench: Any) -> None:
+    outcome = bench.document(*SEARCH, "--trials", "3", "--backend", "ray", "--workers", "2")
+    assert [trial["state"] in ("complete", "pruned") for trial in outcome["trials"]] == [True] * 3
+    assert outcome["best"]["macro_f1"] > 0
+    assert not list((bench.home / "runs").glob("*")), "run folders are cleared away"
+    nested = [run for run in runs_of(bench) if "mlflow.parentRunId" in run.data.tags]
+    assert len(nested) == 3
+    assert all(run.data.metrics["validation_macro_f1"] >= 0 for run in nested)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--space", "optimiser.lr=1..2"), "optimizer.lr"),
+        (("--preset", "quik"), "quick"),
+        (("--trials", "0"), "trials"),
+    ],
+)
+def test_what_cannot_be_searched_is_told_before_anything_starts(bench: Any, more: tuple[str, ...], words: str) -> None:
+    done = bench.ferline("search", *more)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not bench.home.exists()

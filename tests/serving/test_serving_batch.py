@@ -1,0 +1,117 @@
+"""Scoring into parts: what offline scoring answers, whole after a stop, from and to an S3 server."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from components.dataset import Dataset
+from components.errors import DataError
+from components.labels import CLASSES
+from components.store import S3Store
+from serving import batch as module
+from serving import offline
+from serving.batch import Batch, run_here, score_batch
+from serving.model import load_model
+from serving.requests import Options
+from tests.conftest import KEY, SECRET
+
+
+@pytest.fixture(scope="module")
+def shelf(packages, tmp_path_factory: pytest.TempPathFactory, open_shelf):
+    shelf = open_shelf(tmp_path_factory.mktemp("batch") / "home")
+    shelf.promote(packages["first"])
+    return shelf
+
+
+@pytest.fixture
+def photos(tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Forty pictures and a file that is none, in parts of sixteen."""
+    monkeypatch.setattr(module, "PART", 16)
+    root = tmp_path / "photos" / "deep"
+    root.mkdir(parents=True)
+    for k, image in enumerate(tiny_dataset.images[-40:]):
+        Image.fromarray(image).save(root / f"{k:03d}.png")
+    (root.parent / "notes.txt").write_text("no picture")
+    return root.parent
+
+
+def make(shelf, source: str, out: str, tmp_path: Path, **options: str) -> Batch:
+    folder = tmp_path / "model"
+    if not folder.exists():
+        shelf.registry.download("champion", folder)
+    return Batch(source, out, folder, shelf.registry.get("champion"), Options(face="none", **options), True)  # type: ignore[arg-type]
+
+
+def quiet(*_: object) -> None:
+    pass
+
+
+def test_parts_hold_what_offline_scoring_answers(shelf, photos: Path, tmp_path: Path) -> None:
+    batch = make(shelf, str(photos), str(tmp_path / "out"), tmp_path)
+    done = score_batch(batch, run_here, quiet)
+    assert (done.pictures, done.answered, done.errors, done.resumed) == (41, 40, 1, 0)
+    assert json.loads((tmp_path / "out" / "done.json").read_text())["answered"] == 40
+    parts = sorted((tmp_path / "out").glob("*.parquet"))
+    assert [file.name for file in parts] == [module.file_of(k) for k in range(3)]
+    whole = pd.concat([pd.read_parquet(file) for file in parts], ignore_index=True)
+    model = load_model(batch.folder, batch.version)
+    offline.score(photos, tmp_path / "one.parquet", model, Options(face="none"), True, quiet)
+    one = pd.read_parquet(tmp_path / "one.parquet").set_index("source").loc[whole["source"]].reset_index()
+    for name in [f"p_{each}" for each in CLASSES if f"p_{each}" in one]:
+        np.testing.assert_allclose(one[name].astype(float), whole[name].astype(float), atol=1e-6)
+    assert list(one["error"].isna()) == list(whole["error"].isna())
+
+
+def test_only_what_is_missing_is_done_again(shelf, photos: Path, tmp_path: Path) -> None:
+    batch = make(shelf, str(photos), str(tmp_path / "out"), tmp_path)
+
+    def stopped(make_worker, parts):
+        work = make_worker()
+        yield work(parts[0])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_batch(batch, stopped, quiet)
+    first = (tmp_path / "out" / module.file_of(0)).stat().st_mtime_ns
+    assert not (tmp_path / "out" / "done.json").exists()
+    done = score_batch(batch, run_here, quiet)
+    assert (done.pictures, done.resumed, done.errors) == (41, 16, 1)
+    assert (tmp_path / "out" / module.file_of(0)).stat().st_mtime_ns == first
+
+
+def test_other_pictures_or_options_are_refused(shelf, photos: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    score_batch(make(shelf, str(photos), out, tmp_path), run_here, quiet)
+    with pytest.raises(DataError, match="begun with other"):
+        score_batch(make(shelf, str(photos), out, tmp_path, tag="other"), run_here, quiet)
+    (photos / "new.png").write_bytes(b"")
+    with pytest.raises(DataError, match="begun with other"):
+        score_batch(make(shelf, str(photos), out, tmp_path), run_here, quiet)
+    with pytest.raises(DataError, match="something else"):
+        score_batch(make(shelf, str(photos), str(photos), tmp_path), run_here, quiet)
+    assert sorted(os.listdir(photos)) == ["deep", "new.png", "notes.txt"]
+
+
+def test_an_empty_place_is_refused(shelf, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no picture"):
+        score_batch(make(shelf, str(tmp_path / "nothing"), str(tmp_path / "out"), tmp_path), run_here, quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_from_and_to_an_s3_server(
+    shelf, photos: Path, s3: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in photos.rglob("*.*"):
+        s3.put_bytes(f"in/{file.relative_to(photos).as_posix()}", file.read_bytes())
+    for name, value in {"ENDPOINT": s3.endpoint, "ACCESS_KEY": KEY, "SECRET_KEY": SECRET}.items():
+        monkeypatch.setenv(f"FERLINE_S3_{name}", value)
+    done = score_batch(make(shelf, f"{s3.uri}/in", f"{s3.uri}/out", tmp_path), run_here, quiet)
+    assert (done.pictures, done.errors) == (41, 1)
+    assert [name for name in s3.list("out/") if name.endswith(".parquet")] == [
+        f"out/{module.file_of(k)}" for k in range(3)
+    ]
