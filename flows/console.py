@@ -25,6 +25,7 @@ EXIT_CODES: tuple[tuple[type[errors.FerlineError], int, str], ...] = (
     (errors.DataError, 2, "bad input: source, dataset, recipe or option"),
     (errors.RecipeError, 2, "bad input: source, dataset, recipe or option"),
     (errors.BackupError, 2, "a backup is not whole, or something is in its place"),
+    (errors.ClusterError, 2, "no Ray cluster answers, or it is too small"),
     (errors.SettingsError, 2, "a setting, or this machine, does not allow it"),
     (errors.FerlineError, 1, "any other error ferline explains"),
 )

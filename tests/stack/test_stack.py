@@ -37,4 +37,4 @@ def test_the_set_up_again_changes_nothing(stack: Stack, champion: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("is there") == 3
     assert len(stack.ask("/automations/filter")) == 3
-    assert len(stack.ask("/deployments/filter")) == 6
+    assert len(stack.ask("/deployments/filter")) == 9
