@@ -24,28 +24,29 @@ def flip(images: Images) -> Images:
 
 def relight(images: Images, factor: float) -> Images:
     """Every pixel times the factor, clipped."""
-    return _pixels(images * np.float32(factor))
+    return to_pixels(images * np.float32(factor))
 
 
 def tilt(images: Images, degrees: float) -> Images:
     """Turned in the plane, counter-clockwise where positive; edges repeated."""
     turned = rotate(images.astype(np.float32), degrees, axes=(2, 1), reshape=False, order=1, mode="nearest")
-    return _pixels(turned)
+    return to_pixels(turned)
 
 
-def _pixels(values: npt.NDArray[np.float32]) -> Images:
+def to_pixels(values: npt.NDArray[np.float32]) -> Images:
+    """Rounded and clipped to 0-255."""
     pixels: Images = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return pixels
 
 
-def jpeg(images: Images) -> Images:
-    """Through a JPEG of quality 50 and back."""
-    return np.stack([_through_jpeg(image) for image in images])
+def jpeg(images: Images, quality: int = JPEG_QUALITY) -> Images:
+    """Through a JPEG and back. quality: 1 to 95, as Pillow counts it."""
+    return np.stack([_through_jpeg(image, quality) for image in images])
 
 
-def _through_jpeg(image: Images) -> Images:
+def _through_jpeg(image: Images, quality: int) -> Images:
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer), dtype=np.uint8)
 
 

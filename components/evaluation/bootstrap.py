@@ -45,6 +45,15 @@ def intervals(labels: Labels, answers: Labels, seed: int = 0) -> tuple[Interval,
     return percentiles(accuracy_of(tables)), percentiles(macro_f1_of(tables))
 
 
+def mean_interval(values: Values, seed: int = 0) -> Interval:
+    """95 % interval of the mean of one figure an image; where the figures are differences it is a paired one.
+
+    values: [N], N >= 1.
+    """
+    kinds, cells = np.unique(values, return_inverse=True)
+    return percentiles(_draw(cells, len(kinds), seed) @ kinds / len(values))
+
+
 def paired_difference(
     labels: Labels, challenger: Labels, champion: Labels, level: float = 0.95, seed: int = 0
 ) -> Interval:

@@ -6,6 +6,7 @@ colour vision tell apart; line styles differ as well.
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +14,9 @@ from matplotlib.figure import Figure
 
 from components.evaluation.calibration import BINS, Bin
 from components.labels import CLASSES
+
+if TYPE_CHECKING:
+    from components.evaluation.robustness import CorruptionFigures, Robustness
 
 BLUE, VERMILION, GRAY = "#0072b2", "#d55e00", "#767676"
 
@@ -75,6 +79,37 @@ def curves_png(rows: Sequence[Mapping[str, float]], title: str) -> bytes:
     figure.suptitle(title)
     figure.tight_layout()
     return _png(figure)
+
+
+def robustness_png(found: "Robustness") -> bytes:
+    """Accuracy and macro-F1 against strength, a small picture a corruption; the first point is the clean images."""
+    rows = -(-len(found.corruptions) // 4)
+    figure = Figure(figsize=(11, 0.8 + 2.6 * rows))
+    panels = figure.subplots(rows, 4, sharey=True, squeeze=False).flat
+    for axes, corruption in zip(panels, found.corruptions, strict=False):
+        _panel(axes, corruption, found)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, loc="upper right", ncols=len(names))
+    figure.suptitle(f"{found.model} on {found.split}, n = {found.clean.n}", x=0.01, ha="left")
+    figure.tight_layout()
+    return _png(figure)
+
+
+def _panel(axes: Axes, corruption: "CorruptionFigures", found: "Robustness") -> None:
+    clean, strengths = found.clean, corruption.strengths
+    x = range(1 + len(strengths))
+    low = [clean.accuracy, *(clean.accuracy - s.accuracy_lost_interval.high for s in strengths)]
+    high = [clean.accuracy, *(clean.accuracy - s.accuracy_lost_interval.low for s in strengths)]
+    axes.axhline(clean.accuracy, color=GRAY, linestyle="--", linewidth=1, label="accuracy, clean")
+    axes.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0, label="95 %, against clean")
+    axes.plot(x, [clean.accuracy, *(s.accuracy for s in strengths)], color=BLUE, marker="o", markersize=4,
+              label="accuracy")  # fmt: skip
+    axes.plot(x, [clean.macro_f1, *(s.macro_f1 for s in strengths)], color=VERMILION, linestyle=":", marker="s",
+              markersize=3, label="macro-F1")  # fmt: skip
+    axes.set_xticks(x, ["clean", *(f"{s.strength:g}" for s in strengths)], fontsize=8)
+    axes.set(title=corruption.name, ylim=(0, 1))
+    axes.set_xlabel(corruption.unit, fontsize=9)
+    _plain(axes)
 
 
 def _plain(axes: Axes) -> None:

@@ -41,7 +41,7 @@ def table_1(evaluations: Sequence[Evaluation], networks: Mapping[str, str] | Non
         for network, accuracy in PAPER_ACCURACY.items():
             names = ["*paper*", network] if networks is not None else [f"*paper: {network}*"]
             rows.append([*names, _percent(accuracy), *blanks])
-    return f"{_caption(evaluations)}\n\n{_markdown(head, rows)}"
+    return f"{_caption(evaluations)}\n\n{markdown(head, rows)}"
 
 
 def table_2(evaluation: Evaluation) -> str:
@@ -57,7 +57,7 @@ def table_2(evaluation: Evaluation) -> str:
         f"{evaluation.model} on {evaluation.split}, n = {f.n}: accuracy {_with(f.accuracy, f.accuracy_interval)}, "
         f"macro-F1 {_with(f.macro_f1, f.macro_f1_interval)}, 95 % bootstrap intervals."
     )
-    return f"{caption}\n\n{_markdown(['class', 'precision', 'recall', 'F1', 'images'], rows)}"
+    return f"{caption}\n\n{markdown(['class', 'precision', 'recall', 'F1', 'images'], rows)}"
 
 
 def _caption(evaluations: Sequence[Evaluation]) -> str:
@@ -99,6 +99,7 @@ def _with(share: float, interval: Interval) -> str:
     return f"{_percent(share)} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of a head and its rows."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
