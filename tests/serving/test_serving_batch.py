@@ -40,10 +40,8 @@ def photos(tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return root.parent
 
 
-def make(shelf, source: str, out: str, tmp_path: Path, **options: str) -> Batch:
-    folder = tmp_path / "model"
-    if not folder.exists():
-        shelf.registry.download("champion", folder)
+def make(shelf, source: str, out: str, **options: str) -> Batch:
+    folder = shelf.registry.download("champion")
     return Batch(source, out, folder, shelf.registry.get("champion"), Options(face="none", **options), True)  # type: ignore[arg-type]
 
 
@@ -52,7 +50,7 @@ def quiet(*_: object) -> None:
 
 
 def test_parts_hold_what_offline_scoring_answers(shelf, photos: Path, tmp_path: Path) -> None:
-    batch = make(shelf, str(photos), str(tmp_path / "out"), tmp_path)
+    batch = make(shelf, str(photos), str(tmp_path / "out"))
     done = score_batch(batch, run_here, quiet)
     assert (done.pictures, done.answered, done.errors, done.resumed) == (41, 40, 1, 0)
     assert json.loads((tmp_path / "out" / "done.json").read_text())["answered"] == 40
@@ -68,7 +66,7 @@ def test_parts_hold_what_offline_scoring_answers(shelf, photos: Path, tmp_path: 
 
 
 def test_only_what_is_missing_is_done_again(shelf, photos: Path, tmp_path: Path) -> None:
-    batch = make(shelf, str(photos), str(tmp_path / "out"), tmp_path)
+    batch = make(shelf, str(photos), str(tmp_path / "out"))
 
     def stopped(make_worker, parts):
         work = make_worker()
@@ -86,20 +84,20 @@ def test_only_what_is_missing_is_done_again(shelf, photos: Path, tmp_path: Path)
 
 def test_other_pictures_or_options_are_refused(shelf, photos: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
-    score_batch(make(shelf, str(photos), out, tmp_path), run_here, quiet)
+    score_batch(make(shelf, str(photos), out), run_here, quiet)
     with pytest.raises(DataError, match="begun with other"):
-        score_batch(make(shelf, str(photos), out, tmp_path, tag="other"), run_here, quiet)
+        score_batch(make(shelf, str(photos), out, tag="other"), run_here, quiet)
     (photos / "new.png").write_bytes(b"")
     with pytest.raises(DataError, match="begun with other"):
-        score_batch(make(shelf, str(photos), out, tmp_path), run_here, quiet)
+        score_batch(make(shelf, str(photos), out), run_here, quiet)
     with pytest.raises(DataError, match="something else"):
-        score_batch(make(shelf, str(photos), str(photos), tmp_path), run_here, quiet)
+        score_batch(make(shelf, str(photos), str(photos)), run_here, quiet)
     assert sorted(os.listdir(photos)) == ["deep", "new.png", "notes.txt"]
 
 
 def test_an_empty_place_is_refused(shelf, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no picture"):
-        score_batch(make(shelf, str(tmp_path / "nothing"), str(tmp_path / "out"), tmp_path), run_here, quiet)
+        score_batch(make(shelf, str(tmp_path / "nothing"), str(tmp_path / "out")), run_here, quiet)
     assert not (tmp_path / "out").exists()
 
 
@@ -110,7 +108,7 @@ def test_from_and_to_an_s3_server(
         s3.put_bytes(f"in/{file.relative_to(photos).as_posix()}", file.read_bytes())
     for name, value in {"ENDPOINT": s3.endpoint, "ACCESS_KEY": KEY, "SECRET_KEY": SECRET}.items():
         monkeypatch.setenv(f"FERLINE_S3_{name}", value)
-    done = score_batch(make(shelf, f"{s3.uri}/in", f"{s3.uri}/out", tmp_path), run_here, quiet)
+    done = score_batch(make(shelf, f"{s3.uri}/in", f"{s3.uri}/out"), run_here, quiet)
     assert (done.pictures, done.errors) == (41, 1)
     assert [name for name in s3.list("out/") if name.endswith(".parquet")] == [
         f"out/{module.file_of(k)}" for k in range(3)
