@@ -31,12 +31,13 @@ STYLE: Any = {
 }
 
 
-def _svg(figure: Figure, told: str) -> str:
+def svg(figure: Figure, told: str) -> str:
+    """A figure as text, its ink the page's own; told: what it shows, for those who do not see it."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
-    svg = text.getvalue()
-    svg = re.sub(r' id="[\w.]+_\d+"', "", svg[svg.index("<svg") :])  # the same in every picture: no two on one page
-    return svg.replace(INK, "currentColor").replace("<svg", f'<svg role="img" aria-label="{told}"', 1)
+    drawn = text.getvalue()
+    drawn = re.sub(r' id="[\w.]+_\d+"', "", drawn[drawn.index("<svg") :])  # the same in every picture: no two on a page
+    return drawn.replace(INK, "currentColor").replace("<svg", f'<svg role="img" aria-label="{told}"', 1)
 
 
 def curves(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[str]:
@@ -56,7 +57,7 @@ def curves(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[str]:
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
             axes.legend(frameon=False)
         told = "Macro-F1 on the validation images by epoch", "Loss on training and validation images by epoch"
-        return [_svg(figure, text) for figure, text in zip(figures, told, strict=True)]
+        return [svg(figure, text) for figure, text in zip(figures, told, strict=True)]
 
 
 def png(image: Image.Image) -> str:

@@ -26,7 +26,7 @@ def test_a_killed_search_goes_on_and_ends_with_a_preset(bench: Any) -> None:
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     study, deadline = bench.home / "work" / "searches", time.monotonic() + 250
-    while not any('"op_code":5' in file.read_text().replace(" ", "") for file in study.glob("*.log")):
+    while not any('"op_code":7' in file.read_text().replace(" ", "") for file in study.glob("*.log")):
         assert child.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -1,0 +1,210 @@
+"""compare-models: several presets under several seeds on the same images, and one report; nothing is registered."""
+
+import dataclasses
+import hashlib
+import json
+import shlex
+import shutil
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact
+from prefect.assets import materialize
+from prefect.runtime import flow_run
+
+from components.dataset import Dataset, open_dataset
+from components.errors import TrainingError
+from components.report import ModelRun
+from components.report.comparison import Comparison, Contest, Repeat
+from components.report.comparison_page import PAGE, TEXT, write_comparison
+from components.training import read_summary
+from components.training.recipes import compose, read_recipe
+from components.training.records import Recipe
+from flows.artifacts import publish_page
+from flows.context import code_version, fetch, registry, source_stamp, store, work_folder
+from flows.parameters import ComparisonParameters, DataParameters
+from flows.places import excluded_digest
+from flows.report import REPORTS
+from flows.summary import read_evaluation
+from flows.tasks import (
+    AGAIN,
+    CACHED,
+    accept,
+    accepted_before,
+    balance_task,
+    evaluate_task,
+    ingest_task,
+    policy_text,
+    reuse,
+    train_task,
+    validate_task,
+)
+from flows.train import FRAME, MOST_STARTS, evaluation_code, training_code
+
+PRETRAINING = "pretrain.jsonl"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One model under one seed, by reference."""
+
+    preset: str
+    seed: int
+    run_uri: str
+    evaluation_uri: str
+
+
+@dataclass(frozen=True)
+class ComparisonOutcome:
+    """How a run of compare-models ended."""
+
+    dataset_uri: str
+    entrants: tuple[Entrant, ...]
+    """Preset by preset, seed by seed."""
+    report: str
+    """URI of the folder with comparison.json, report.html, comparison.md and its pictures."""
+
+
+@flow(name="compare-models")
+def compare_models(
+    data: DataParameters = DataParameters(), comparison: ComparisonParameters = ComparisonParameters()
+) -> ComparisonOutcome:
+    """Ingest, validate, then balance, train and evaluate each model under each seed, and report.
+
+    Every finished step is in the cache and every training in its checkpoints: what is interrupted is started again by
+    the same call, and goes on.
+    """
+    if flow_run.run_count > MOST_STARTS:
+        raise TrainingError(f"this run's worker died {MOST_STARTS} times: its log or its memory may say why.")
+    recipes = entrants(comparison)
+    dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
+    _validate(dataset)
+    scored = {key: _score(key[0], recipe, dataset) for key, recipe in recipes.items()}
+    found = tuple(Entrant(*key, *scored[key]) for key in sorted(scored, key=lambda key: _place(key, comparison)))
+    code = code_version("components/report", "components/evaluation", "flows/compare.py")
+    report = reuse(comparison_task, dataset, found, comparison, code)
+    get_run_logger().info("%s models compared: %s", len(comparison.presets), report)
+    return ComparisonOutcome(dataset, found, report)
+
+
+def entrants(comparison: ComparisonParameters) -> dict[tuple[str, int], Recipe]:
+    """(preset, seed) -> recipe; all models of the first seed come first, so that an early end leaves a whole round.
+
+    Raises RecipeError for an unknown preset or a wrong override.
+    """
+    recipes = {preset: compose(preset, comparison.overrides, comparison.tiny) for preset in comparison.presets}
+    if comparison.same_data:
+        first = recipes[comparison.presets[0]]
+        recipes = {name: replace(recipe, data=first.data, balance=first.balance) for name, recipe in recipes.items()}
+    return {
+        (preset, seed): replace(recipe, seed=seed) for seed in comparison.seeds for preset, recipe in recipes.items()
+    }
+
+
+def _place(key: tuple[str, int], comparison: ComparisonParameters) -> tuple[int, int]:
+    return comparison.presets.index(key[0]), comparison.seeds.index(key[1])
+
+
+def _validate(dataset: str) -> None:
+    code = code_version(*FRAME, "components/validation")
+    reuse(validate_task, dataset, policy_text("validation.yaml"), accepted_before(dataset), code)
+    accept(dataset)
+
+
+def _score(preset: str, recipe: Recipe, dataset: str) -> tuple[str, str]:
+    """URIs of the run and of its evaluation on PublicTest."""
+    code = code_version(*FRAME, "components/balancing")
+    sample = reuse(balance_task, dataset, recipe, excluded_digest(recipe), code)
+    run = reuse(train_task, preset, recipe, dataset, sample, training_code())
+    return run, reuse(evaluate_task, f"{preset} seed {recipe.seed}", run, dataset, evaluation_code())
+
+
+@materialize(REPORTS, name="compare", timeout_seconds=1800, **CACHED, **AGAIN)
+def comparison_task(dataset_uri: str, found: tuple[Entrant, ...], comparison: ComparisonParameters, code: str) -> str:
+    """Finished models -> URI of the report's folder; also an MLflow run and two Prefect artifacts."""
+    names = [[e.preset, e.seed, Path(e.run_uri).name, Path(e.evaluation_uri).name] for e in found]
+    asked = [dataclasses.asdict(comparison), Path(dataset_uri).name]
+    key = hashlib.sha256(json.dumps([names, asked, code]).encode()).hexdigest()[:16]
+    out = work_folder(f"comparisons/{key}")
+    contest = _contest(dataset_uri, found, comparison)
+    figures = write_comparison(contest, out)
+    _track(key, contest, figures, dataset_uri, out)
+    uri = store().put_folder(out, f"comparisons/{key}")
+    create_markdown_artifact(key="comparison", markdown=_without_pictures(out / TEXT), description=contest.title)
+    shutil.rmtree(out)
+    publish_page("comparison-page", fetch(uri) / PAGE, "models compared")
+    return uri
+
+
+def _contest(dataset_uri: str, found: tuple[Entrant, ...], comparison: ComparisonParameters) -> Contest:
+    dataset = open_dataset(fetch(dataset_uri))
+    models = {preset: [_repeat(e) for e in found if e.preset == preset] for preset in comparison.presets}
+    return Contest(
+        title=f"Models compared on {dataset.info.origin.name}",
+        command=_command(dataset, comparison),
+        written=datetime.now(UTC).isoformat(timespec="seconds"),
+        dataset=dataset,
+        same_data=comparison.same_data,
+        models=models,
+    )
+
+
+def _command(dataset: Dataset, comparison: ComparisonParameters) -> str:
+    """The source by its name alone: its path is this machine's own affair."""
+    words = ["ferline", "compare", "--source", dataset.info.origin.name]
+    words += [word for preset in comparison.presets for word in ("--preset", preset)]
+    words += ["--seeds", ",".join(map(str, comparison.seeds))]
+    words += [word for text in comparison.overrides for word in ("--set", text)]
+    return shlex.join([*words, "--tiny"] if comparison.tiny else words)
+
+
+def _repeat(entrant: Entrant) -> Repeat:
+    run, evaluation = fetch(entrant.run_uri), fetch(entrant.evaluation_uri)
+    environment = json.loads((run / "environment.json").read_text())
+    return Repeat(
+        seed=entrant.seed,
+        run_uri=entrant.run_uri,
+        evaluation_uri=entrant.evaluation_uri,
+        recipe=read_recipe(run),
+        hardware=f"{environment['device']}, torch {environment['torch']}",
+        pretraining_s=sum(line["seconds"] for line in _lines(run / PRETRAINING)),
+        run=ModelRun(
+            name=entrant.preset,
+            summary=read_summary(run),
+            epochs=_lines(run / "metrics.jsonl"),
+            evaluation=read_evaluation(entrant.evaluation_uri),
+            predictions=pd.read_parquet(evaluation / "predictions.parquet"),
+            model=run / "model.onnx",
+        ),
+    )
+
+
+def _lines(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _without_pictures(text: Path) -> str:
+    """For Prefect's page, which has no files beside it."""
+    return "\n".join(line for line in text.read_text().splitlines() if not line.startswith("!["))
+
+
+def _track(key: str, contest: Contest, figures: Comparison, dataset_uri: str, folder: Path) -> None:
+    """The comparison as an MLflow run of its own: the runs it is made of, the figures, the files."""
+    runs = {
+        f"run/{name}/seed {repeat.seed}": (fetch(repeat.run_uri) / "mlflow_run").read_text()
+        for name, group in contest.models.items()
+        for repeat in group
+    }
+    asked = {"command": contest.command, "seeds": ", ".join(map(str, figures.seeds)), **runs}
+    with registry().track(f"comparison-{key}", contest.title, asked) as run:
+        run.log_dataset(dataset_uri, contest.dataset.info, "comparison")
+        for model in figures.models:
+            means = {
+                "accuracy": model.accuracy, "macro_f1": model.macro_f1, "test_loss": model.test_loss,
+                "minutes": model.minutes,
+            }  # fmt: skip
+            run.log_metrics({f"{model.name}/{name}": figure.mean for name, figure in means.items()})
+        run.log_files(folder)

@@ -1,0 +1,142 @@
+"""compare-models as a person runs it: killed after a training, run again, and once more from the cache."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from components.registry import Registry
+
+pytestmark = pytest.mark.timeout(600)  # one fixture trains four models in two processes
+
+PRESETS, SEEDS = ("vit-warmup-48", "vgg16-48"), (0, 1)
+CALL = (
+    "compare", "--source", "synthetic:images=700,seed=3", "--tiny", "--set", "epochs=1", "--seeds", "0,1",
+    "--preset", PRESETS[0], "--preset", PRESETS[1],
+)  # fmt: skip
+Compared = tuple[Any, dict[str, Any], "subprocess.CompletedProcess[str]", dict[str, float]]
+
+
+def kill_after_the_first_training(bench: Any) -> dict[str, float]:
+    """What is in the store then: run folder -> time of its model."""
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    child = subprocess.Popen(bench.command(*CALL), env=bench.environment, **silent)
+    deadline = time.monotonic() + 250
+    try:
+        while not list(bench.home.glob("runs/*/recipe.json")) or not list(bench.home.glob("store/evaluations/*")):
+            assert child.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline, "no training ended in time"
+            time.sleep(0.05)
+    finally:
+        for process in [*psutil.Process(child.pid).children(recursive=True), child]:
+            process.send_signal(signal.SIGKILL)
+        child.wait()
+    return {path.parent.name: path.stat().st_mtime for path in bench.home.glob("store/runs/*/model.onnx")}
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory, open_bench: Any) -> Compared:
+    """A home in which the second call finished what the first, killed one had begun."""
+    bench = open_bench(tmp_path_factory.mktemp("compared"))
+    before = kill_after_the_first_training(bench)
+    done = bench.ferline(*CALL, "--out", str(bench.root / "results"), "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return bench, json.loads(done.stdout), done, before
+
+
+def test_after_kill_9_the_same_call_goes_on_and_ends_with_every_model(compared: Compared) -> None:
+    _, outcome, done, before = compared
+    assert [(e["preset"], e["seed"]) for e in outcome["entrants"]] == [(p, s) for p in PRESETS for s in SEEDS]
+    assert len(before) == 1
+    kept = {Path(e["run_uri"]).name: (Path(e["run_uri"]) / "model.onnx").stat().st_mtime for e in outcome["entrants"]}
+    assert before.items() <= kept.items()
+    assert done.stderr.count(" epoch 1:") == len(kept) - len(before)
+
+
+def test_every_model_of_a_seed_learned_from_the_same_sample(compared: Compared) -> None:
+    _, outcome, *_ = compared
+    summaries = {
+        (e["preset"], e["seed"]): json.loads((Path(e["run_uri"]) / "summary.json").read_text())
+        for e in outcome["entrants"]
+    }
+    samples = {key: summary["sample_sha256"] for key, summary in summaries.items()}
+    assert all(len({samples[preset, seed] for preset in PRESETS}) == 1 for seed in SEEDS)
+    assert samples[PRESETS[0], 0] != samples[PRESETS[0], 1]
+
+
+def test_the_report_tells_images_and_seeds_and_looks_at_public_test_alone(compared: Compared) -> None:
+    bench, outcome, *_ = compared
+    folder = Path(outcome["report"])
+    record = json.loads((folder / "comparison.json").read_text())
+    assert (record["split"], record["n"], record["seeds"]) == ("PublicTest", 70, [0, 1])
+    text = (folder / "comparison.md").read_text()
+    assert "## Table 1" in text
+    assert "## Table 2" in text
+    assert text.count("PublicTest, n = 70; seeds 0, 1.") == text.count("\n| --- |")
+    assert "rollout of vit-warmup-48" in (folder / "report.html").read_text()
+    assert not list(bench.home.glob("store/evaluations/*PrivateTest*"))
+
+
+def test_mlflow_holds_the_comparison_with_its_files_beside_the_trainings(compared: Compared) -> None:
+    bench, outcome, *_ = compared
+    registry = Registry(f"sqlite:///{bench.home / 'mlflow.db'}", bench.home / "mlflow-artifacts", "ferline-fer")
+    runs = registry.client.search_runs([registry.experiment_id])
+    (parent,) = [run for run in runs if run.data.tags["ferline.key"].startswith("comparison-")]
+    children = {value for name, value in parent.data.params.items() if name.startswith("run/")}
+    assert children == {run.info.run_id for run in runs} - {parent.info.run_id}
+    assert {"vit-warmup-48/macro_f1", "vgg16-48/test_loss"} <= set(parent.data.metrics)
+    files = {file.path for file in registry.client.list_artifacts(parent.info.run_id)}
+    assert files == {path.name for path in Path(outcome["report"]).iterdir()} - {"_index.json"}
+    assert registry.versions() == ()
+
+
+def test_a_third_call_trains_nothing_and_ends_with_the_same_comparison(compared: Compared) -> None:
+    bench, outcome, *_ = compared
+    results = bench.root / "results"
+    names = {path.name for path in results.iterdir()}
+    assert names == {"comparison.md", *(path.name for path in Path(outcome["report"]).glob("*.png"))}
+    done = bench.ferline(*CALL, "--out", str(results), "--json")
+    assert json.loads(done.stdout) == outcome
+    assert " epoch 1:" not in done.stderr
+    assert {path.name for path in results.iterdir()} == names
+
+
+def test_what_is_wrong_is_said_before_anything_starts(bench: Any, tmp_path: Path) -> None:
+    done = bench.ferline("compare", "--preset", "vit-warmpu-48")
+    assert (done.returncode, "Did you mean vit-warmup-48" in done.stderr) == (2, True), done.stderr
+    assert not (bench.home / "prefect").exists()
+
+
+def test_somebody_elses_files_are_not_overwritten(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from flows.cli import app
+
+    (tmp_path / "comparison.md").write_text("my own notes")
+    done = CliRunner().invoke(app, ["compare", "--out", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "comparison.md of another origin" in done.output
+    assert (tmp_path / "comparison.md").read_text() == "my own notes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--seeds", "0,0"), "none twice"),
+        (("--seeds", "one"), "no list of whole numbers"),
+        (("--set", "seed=3"), "comparison.seeds"),
+        (("--preset", "quick", "--preset", "quick"), "none twice"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(arguments: tuple[str, ...], words: str) -> None:
+    from typer.testing import CliRunner
+
+    from flows.cli import app
+
+    done = CliRunner().invoke(app, ["compare", *arguments])
+    assert (done.exit_code, words in done.output) == (2, True), done.output

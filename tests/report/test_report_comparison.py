@@ -1,0 +1,237 @@
+"""Models under several seeds against each other: figures, tables, pictures and the page, without a training."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from components.dataset import Dataset
+from components.errors import DataError
+from components.evaluation.digest import images_digest
+from components.evaluation.metrics import by_class, confusion, figures
+from components.evaluation.records import Evaluation
+from components.labels import CLASSES
+from components.report import ModelRun
+from components.report.comparison import Contest, Repeat, compare
+from components.report.comparison_page import SIGNED, faceless, write_comparison
+from components.report.comparison_pictures import examples
+from components.report.comparison_tables import regime_words, start_words, tables
+from components.training.recipes import load_preset
+from components.training.records import RunSummary
+
+SEEDS = (0, 1, 2)
+NAMES = ("vit-baseline-48", "vit-warmup-48", "vgg16-48")
+HARDWARE = "CPU, 2 threads, AVX512, torch 2.14.1"
+
+
+def looking_model(path: Path) -> Path:
+    """A model.onnx whose map is the image itself; what it answers is not asked."""
+    nodes = [
+        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["pixels", "white"], ["rollout"]),
+        helper.make_node("ReduceMean", ["rollout"], ["light"], axes=[2], keepdims=0),
+        helper.make_node("MatMul", ["light", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    held = {"white": np.float32([255]), "weights": np.eye(48, 7, dtype=np.float32)}
+    ends = [("probabilities", [7]), ("rollout", [48, 48])]
+    graph = helper.make_graph(
+        nodes, "looking", [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 48, 48])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *dims]) for name, dims in ends],
+        [numpy_helper.from_array(value, name) for name, value in held.items()],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
+    return path
+
+
+def repeat(name: str, seed: int, share: float, dataset: Dataset, model: Path) -> Repeat:
+    """A made-up training whose model is right on that share of PublicTest."""
+    rng = np.random.default_rng([seed, len(name)])
+    rows = dataset.rows("PublicTest")
+    labels = dataset.labels[rows].astype(np.int64)
+    answers = np.where(rng.random(len(labels)) < share, labels, rng.integers(0, 7, len(labels)))
+    given = 0.3 / 7 + 0.7 * np.eye(7)[answers]
+    recipe = replace(load_preset(name), seed=seed)
+    lines = [
+        {"epoch": e, "train_loss": 2 / e, "validation_loss": 1.9 / e**0.5, "validation_macro_f1": share * e / 5}
+        for e in range(1, 5)
+    ]
+    summary = RunSummary(
+        preset=name, model=recipe.model.name, parameters=2_700_000, best_epoch=4, epochs=4, train_images=500,
+        validation_images=30, validation_accuracy=0.5, validation_macro_f1=0.4, temperature=1.0, seconds=300.0 + seed,
+        images_per_second=150.0, peak_memory_mb=900.0, device="CPU", device_reason="", fingerprint="f",
+        image_height=48, image_width=48, has_rollout=recipe.model.has_attention, recipe_sha256="r", sample_sha256="s",
+        model_sha256=f"{name}{seed}", energy_wh=1.5 + seed, energy_source="codecarbon",
+    )  # fmt: skip
+    manifest = dataset.manifest.loc[rows]
+    evaluation = Evaluation(
+        model=name, split="PublicTest", test_digest=images_digest(manifest), dataset_fingerprint="f",
+        figures=figures(given, labels), without_twins=figures(given[5:], labels[5:]), twins=5,
+        per_class=by_class(labels, answers), confusion=tuple(map(tuple, confusion(labels, answers).tolist())),
+        ece=0.05, ece_uncalibrated=0.1, temperature=1.0, slices=(), behaviour=(), latency_ms=1.0,
+        images_per_second=500.0,
+    )  # fmt: skip
+    columns = {f"p_{c}": given[:, k] for k, c in enumerate(CLASSES)}
+    predictions = pd.DataFrame({"id": manifest["id"].to_numpy(), "label": labels, **columns})
+    run = ModelRun(name, summary, lines, evaluation, predictions, model)
+    apart = 600.0 if recipe.pretrain.epochs else 0.0
+    return Repeat(seed, f"runs/{name}-{seed}", f"evaluations/{name}-{seed}", recipe, HARDWARE, apart, run)
+
+
+def hold(names: Sequence[str], seeds: Sequence[int], dataset: Dataset, folder: Path) -> Contest:
+    """A contest in which every later model is better."""
+    model = looking_model(folder / "model.onnx")
+    shares = np.linspace(0.3, 0.8, len(names))
+    models = {
+        name: [repeat(name, seed, share, dataset, model) for seed in seeds]
+        for name, share in zip(names, shares, strict=True)
+    }
+    command = "ferline compare --source faces"
+    return Contest("Models compared on faces", command, "2026-11-26T07:00:00+00:00", dataset, True, models)
+
+
+@pytest.fixture(scope="module")
+def contest(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Contest:
+    return hold(NAMES, SEEDS, tiny_dataset, tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def folder(contest: Contest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("comparison") / "out"
+    write_comparison(contest, out)
+    return out
+
+
+def test_a_figure_is_the_mean_over_seeds_beside_the_first_seeds_interval(contest: Contest) -> None:
+    found = compare(contest).models[0]
+    scored = [r.run.evaluation.figures for r in contest.models[found.name]]
+    assert found.macro_f1.mean == pytest.approx(np.mean([f.macro_f1 for f in scored]))
+    assert (found.macro_f1.low, found.macro_f1.n) == (min(f.macro_f1 for f in scored), 3)
+    assert found.macro_f1_interval == scored[0].macro_f1_interval
+    assert np.sum(found.confusion) == 3 * scored[0].n
+    assert found.test_loss.mean == pytest.approx(np.mean([f.nll for f in scored]))
+
+
+def test_minutes_hold_the_pretraining_and_energy_is_none_where_a_run_has_none(contest: Contest) -> None:
+    baseline, warmup, _ = compare(contest).models
+    assert baseline.minutes.mean == pytest.approx((301 + 600) / 60)
+    assert warmup.minutes.mean == pytest.approx(301 / 60)
+    assert warmup.energy_wh
+    assert warmup.energy_wh.mean == pytest.approx(2.5)
+    first, *others = contest.models[NAMES[1]]
+    unmeasured = replace(first, run=replace(first.run, summary=replace(first.run.summary, energy_wh=None)))
+    known = compare(replace(contest, models={**contest.models, NAMES[1]: [unmeasured, *others]}))
+    assert known.models[1].energy_wh is None
+    assert ("not measured",) in tables(known)[0].rows[1]
+
+
+def test_every_table_says_weights_images_seeds_and_hardware(contest: Contest) -> None:
+    told = tables(compare(contest))
+    assert [table.anchor for table in told] == ["table-1", "table-2", "pairs", "classes", "runs"]
+    for table in told:
+        assert "from scratch on the dataset's Training split alone" in table.caption
+        assert all(words in table.caption for words in ("PublicTest, n = 70", "seeds 0, 1, 2", HARDWARE))
+        assert {len(row) for row in table.rows} == {len(table.head)}
+        assert "paper" not in table.markdown()
+    assert [row[0] for row in told[1].rows] == [("vit-baseline-48",), ("vit-warmup-48",)]
+
+
+def test_on_fer2013_the_papers_figures_stand_in_rows_of_their_own(contest: Contest) -> None:
+    first, second, *_ = tables(replace(compare(contest), fer2013=True))
+    assert [row[0] for row in (*first.paper, *second.paper)] == [("*the paper's*",)] * 4
+    assert [cell[0] for row in first.paper for cell in row if "%" in cell[0]] == ["64.02 %", "44.73 %", "33.87 %"]
+    assert {len(row) for row in (*first.paper, *second.paper)} == {len(first.head)} == {len(second.head)}
+    assert "its own figures" in first.caption
+
+
+def test_pretrained_weights_are_named_in_every_table(contest: Contest) -> None:
+    found = compare(contest)
+    model = replace(found.models[0].recipe, model=replace(found.models[0].recipe.model, pretrained="hub/vit"))
+    mixed = replace(found, models=(replace(found.models[0], recipe=model), *found.models[1:]))
+    assert all("With pretrained weights: vit-baseline-48 (hub/vit)." in t.caption for t in tables(mixed))
+
+
+@pytest.mark.parametrize(
+    ("preset", "regime", "start"),
+    [
+        ("vit-baseline-48", "baseline: the head alone", "from scratch, 30 epochs of masked"),
+        ("vit-partial-48", "partial: the head and the top 2 blocks", "from scratch, 30 epochs of masked"),
+        ("vit-full-48", "full", "from scratch"),
+        ("vit-warmup", "full, warm-up and then plateau", "pretrained: google/vit-base"),
+    ],
+)
+def test_regimes_and_beginnings_have_the_papers_names(preset: str, regime: str, start: str) -> None:
+    assert regime_words(load_preset(preset)) == regime
+    assert start_words(load_preset(preset)).startswith(start)
+
+
+def test_one_seed_is_told_without_a_range(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    told = tables(compare(hold(NAMES[:1], (4,), tiny_dataset, tmp_path)))
+    assert [table.anchor for table in told] == ["table-1", "table-2", "classes", "runs"]
+    text = "".join(table.markdown() for table in told)
+    assert "seed 4." in text
+    assert "seeds" not in text
+
+
+def test_models_of_other_images_or_other_seeds_are_not_compared(contest: Contest) -> None:
+    first, *others = contest.models[NAMES[2]]
+    elsewhere = replace(first, run=replace(first.run, evaluation=replace(first.run.evaluation, test_digest="other")))
+    with pytest.raises(DataError, match="vgg16-48 was scored on other test images"):
+        compare(replace(contest, models={**contest.models, NAMES[2]: [elsewhere, *others]}))
+    with pytest.raises(DataError, match=r"vgg16-48 has the seeds \[1, 2\]"):
+        compare(replace(contest, models={**contest.models, NAMES[2]: others}))
+
+
+def test_examples_are_those_on_which_most_models_agree_most_clearly() -> None:
+    labels = np.array([0, 0, 0, 1])
+    given = np.full((2, 4, 7), 0.05)
+    given[0, :, :2] = [[0.7, 0.05], [0.6, 0.15], [0.1, 0.65], [0.7, 0.05]]
+    given[1, :, :2] = [[0.2, 0.55], [0.5, 0.25], [0.2, 0.55], [0.6, 0.15]]
+    assert examples(labels, given) == [("right", 1), ("wrong", 2), ("wrong", 3)]
+
+
+def test_the_folder_holds_record_page_text_and_pictures(folder: Path) -> None:
+    pictures = [f"comparison-{name}.png" for name in ("confusion", "curves", "f1", "reliability")]
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*pictures, "comparison.json", "comparison.md",
+                                                               "report.html"])  # fmt: skip
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    record = json.loads((folder / "comparison.json").read_text())
+    assert (record["schema_version"], record["seeds"], len(record["gains"])) == (1, [0, 1, 2], 3)
+
+
+def test_the_text_links_what_may_be_published_and_no_face(folder: Path) -> None:
+    text = (folder / "comparison.md").read_text()
+    linked = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
+    assert {folder / name for name in linked} | {folder / "comparison.md"} == set(faceless(folder))
+    assert SIGNED in text
+    assert "data:" not in text
+
+
+def test_the_page_is_self_contained_and_shows_every_class_twice_under_every_map(folder: Path) -> None:
+    page = (folder / "report.html").read_text()
+    sources = re.findall(r'(?:src|href)="([^"]{0,40})', page)
+    assert [s for s in sources if not s.startswith(("data:", "#"))] == []
+    assert "<script" not in page
+    assert "prefers-color-scheme: dark" in page
+    looks = re.findall(r'<tr class="(right|wrong)"><td>(\w+)<', page)
+    assert sorted(looks) == sorted((wanted, name) for wanted in ("right", "wrong") for name in CLASSES)
+    assert page.count('alt="the face under the rollout of vit-') == 2 * len(looks)
+    assert "rollout of vgg16" not in page
+
+
+def test_every_heading_of_the_page_is_led_to(folder: Path) -> None:
+    page = (folder / "report.html").read_text()
+    headings = re.findall(r'<h2 id="([^"]+)"', page)
+    assert headings == re.findall(r'<a href="#([^"]+)"', page)
+
+
+def test_a_comparison_without_attention_says_so(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    write_comparison(hold(NAMES[2:], (0,), tiny_dataset, tmp_path), tmp_path / "out")
+    assert "No model of this comparison has attention" in (tmp_path / "out" / "report.html").read_text()
