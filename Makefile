@@ -39,8 +39,8 @@ drift: $(STAMP) ## Simulated traffic that drifts, on the drift dashboard: http:/
 test: $(STAMP) lint typecheck ## Lint, types and every test that needs no GPU, download, server or worker of its own
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not stack and not e2e"
 
-test-stack: $(STAMP) ## Real servers and workers, the team stack and its faults; needs Debian's postgresql and libfaketime
-	$(BIN)/python -m pytest -m "stack or e2e" -v tests/stack tests/e2e
+test-stack: $(STAMP) ## Real servers, workers and clusters, the team stack and its faults; needs Debian's postgresql and libfaketime
+	$(BIN)/python -m pytest -m "stack or e2e" -v tests
 
 lint: $(STAMP) ## ruff, import contracts, schemas of compose file, workflow and manifests, no secrets
 	$(BIN)/ruff check .

@@ -29,20 +29,8 @@ from flows.parameters import ComparisonParameters, DataParameters
 from flows.places import excluded_digest
 from flows.report import REPORTS
 from flows.summary import read_evaluation
-from flows.tasks import (
-    AGAIN,
-    CACHED,
-    accept,
-    accepted_before,
-    balance_task,
-    evaluate_task,
-    ingest_task,
-    policy_text,
-    reuse,
-    train_task,
-    validate_task,
-)
-from flows.train import FRAME, MOST_STARTS, evaluation_code, training_code
+from flows.tasks import AGAIN, CACHED, balance_task, evaluate_task, ingest_task, reuse, train_task
+from flows.train import FRAME, MOST_STARTS, evaluation_code, training_code, validated
 
 PRETRAINING = "pretrain.jsonl"
 
@@ -81,7 +69,7 @@ def compare_models(
         raise TrainingError(f"this run's worker died {MOST_STARTS} times: its log or its memory may say why.")
     recipes = entrants(comparison)
     dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
-    _validate(dataset)
+    validated(dataset)
     scored = {key: _score(key[0], recipe, dataset) for key, recipe in recipes.items()}
     found = tuple(Entrant(*key, *scored[key]) for key in sorted(scored, key=lambda key: _place(key, comparison)))
     code = code_version("components/report", "components/evaluation", "flows/compare.py")
@@ -106,12 +94,6 @@ def entrants(comparison: ComparisonParameters) -> dict[tuple[str, int], Recipe]:
 
 def _place(key: tuple[str, int], comparison: ComparisonParameters) -> tuple[int, int]:
     return comparison.presets.index(key[0]), comparison.seeds.index(key[1])
-
-
-def _validate(dataset: str) -> None:
-    code = code_version(*FRAME, "components/validation")
-    reuse(validate_task, dataset, policy_text("validation.yaml"), accepted_before(dataset), code)
-    accept(dataset)
 
 
 def _score(preset: str, recipe: Recipe, dataset: str) -> tuple[str, str]:

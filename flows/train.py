@@ -87,6 +87,7 @@ def train_pipeline(
 
 
 def validated(dataset: str) -> str:
+    """URI of what validation found in a dataset version that may be trained on; raises ValidationFailed."""
     code = code_version(*FRAME, "components/validation")
     uri = reuse(validate_task, dataset, policy_text("validation.yaml"), accepted_before(dataset), code)
     accept(dataset)

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from components.cluster.score import map_parts
 
 Work = Callable[[dict[str, Any]], dict[str, Any]]
@@ -27,6 +29,7 @@ def _make(folder: Path) -> Work:
     return work
 
 
+@pytest.mark.e2e
 def test_every_part_is_done_though_a_worker_dies(tmp_path: Path) -> None:
     parts = [{"number": k, "names": [f"{k}-{n}" for n in range(4)]} for k in range(12)]
     done = list(map_parts(partial(_make, tmp_path), parts, 2, ""))

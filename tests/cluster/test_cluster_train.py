@@ -39,6 +39,7 @@ def epochs(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.e2e
 def test_two_workers_train_as_one_process_at_the_same_global_batch(tiny_dataset: Dataset, tmp_path: Path) -> None:
     runs = {}
     for module, more in (("components.training", ()), ("components.cluster.train", ("--workers", "2"))):
@@ -81,6 +82,7 @@ def workers_of(child: "subprocess.Popen[str]") -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.e2e
 def test_a_killed_worker_costs_no_more_than_the_way_from_its_last_checkpoint(
     tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_killed_worker_costs_no_more_than_the_way_from_its_last_checkpoint(
     assert json.loads((out / "summary.json").read_text())["epochs"] == 8
 
 
+@pytest.mark.e2e
 def test_what_a_worker_refuses_is_told_as_by_a_training_here(tiny_dataset: Dataset, tmp_path: Path) -> None:
     child = start(
         "components.cluster.train", tiny_dataset, tmp_path / "run", "--workers", "2", "--set", "batch_size=33"

@@ -35,7 +35,7 @@ class Bench:
 
     def ferline(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            self.command(*arguments), env=self.environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=280
+            self.command(*arguments), env=self.environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=560
         )
 
     def document(self, *arguments: str) -> Any:

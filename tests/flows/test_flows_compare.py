@@ -49,6 +49,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory, open_bench: Any) -> Compa
     return bench, json.loads(done.stdout), done, before
 
 
+@pytest.mark.e2e
 def test_after_kill_9_the_same_call_goes_on_and_ends_with_every_model(compared: Compared) -> None:
     _, outcome, done, before = compared
     assert [(e["preset"], e["seed"]) for e in outcome["entrants"]] == [(p, s) for p in PRESETS for s in SEEDS]
@@ -58,6 +59,7 @@ def test_after_kill_9_the_same_call_goes_on_and_ends_with_every_model(compared: 
     assert done.stderr.count(" epoch 1:") == len(kept) - len(before)
 
 
+@pytest.mark.e2e
 def test_every_model_of_a_seed_learned_from_the_same_sample(compared: Compared) -> None:
     _, outcome, *_ = compared
     summaries = {
@@ -69,6 +71,7 @@ def test_every_model_of_a_seed_learned_from_the_same_sample(compared: Compared) 
     assert samples[PRESETS[0], 0] != samples[PRESETS[0], 1]
 
 
+@pytest.mark.e2e
 def test_the_report_tells_images_and_seeds_and_looks_at_public_test_alone(compared: Compared) -> None:
     bench, outcome, *_ = compared
     folder = Path(outcome["report"])
@@ -82,6 +85,7 @@ def test_the_report_tells_images_and_seeds_and_looks_at_public_test_alone(compar
     assert not list(bench.home.glob("store/evaluations/*PrivateTest*"))
 
 
+@pytest.mark.e2e
 def test_mlflow_holds_the_comparison_with_its_files_beside_the_trainings(compared: Compared) -> None:
     bench, outcome, *_ = compared
     registry = Registry(f"sqlite:///{bench.home / 'mlflow.db'}", bench.home / "mlflow-artifacts", "ferline-fer")
@@ -95,6 +99,7 @@ def test_mlflow_holds_the_comparison_with_its_files_beside_the_trainings(compare
     assert registry.versions() == ()
 
 
+@pytest.mark.e2e
 def test_a_third_call_trains_nothing_and_ends_with_the_same_comparison(compared: Compared) -> None:
     bench, outcome, *_ = compared
     results = bench.root / "results"

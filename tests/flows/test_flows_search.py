@@ -20,6 +20,7 @@ def runs_of(bench: Any) -> list[Any]:
     return list(Registry(f"sqlite:///{bench.home}/mlflow.db", bench.home, "ferline-fer").client.search_runs(["1"]))
 
 
+@pytest.mark.e2e
 def test_a_killed_search_goes_on_and_ends_with_a_preset(bench: Any) -> None:
     child = subprocess.Popen(
         bench.command(*SEARCH, "--trials", "3"), env=bench.environment, stdout=subprocess.DEVNULL,
@@ -56,6 +57,7 @@ def test_a_killed_search_goes_on_and_ends_with_a_preset(bench: Any) -> None:
     assert more["trials"][: len(outcome["trials"])] == outcome["trials"], "a longer search keeps the shorter one's"
 
 
+@pytest.mark.e2e
 def test_ray_tune_runs_trials_side_by_side(bench: Any) -> None:
     outcome = bench.document(*SEARCH, "--trials", "3", "--backend", "ray", "--workers", "2")
     assert [trial["state"] in ("complete", "pruned") for trial in outcome["trials"]] == [True] * 3
