@@ -11,6 +11,8 @@ import pytest
 
 from components.cluster.score import map_parts
 
+pytestmark = pytest.mark.timeout(900)  # clusters and servers take their time to start
+
 Work = Callable[[dict[str, Any]], dict[str, Any]]
 
 

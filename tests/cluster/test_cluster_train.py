@@ -13,6 +13,8 @@ import pytest
 
 from components.dataset import Dataset
 
+pytestmark = pytest.mark.timeout(900)  # clusters and servers take their time to start
+
 SETS = ("--set", "epochs=3", "--set", "batch_size=32", "--set", "ema=0.9")
 
 

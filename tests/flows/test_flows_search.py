@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # clusters and servers take their time to start
+
 SEARCH = ("search", "--source", "synthetic:images=700,seed=3", "--tiny", "--set", "epochs=3",
           "--space", "optimizer.lr=1e-4..1e-2:log", "--space", "batch_size=32|64")  # fmt: skip
 

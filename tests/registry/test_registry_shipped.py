@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import pytest
 
 from components.dataset import open_dataset
 from components.evaluation.records import Evaluation
