@@ -10,7 +10,7 @@ whatever order, container or file names they came in.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,8 @@ from components.labels import CLASSES, SPLITS
 
 SCHEMA_VERSION = 1
 IMAGES, MANIFEST, INFO = "images.npy", "manifest.parquet", "dataset.json"
+BLOCK = 4 << 20  # bytes of pixels in memory at once where they are copied
+LINES = 100_000  # rows of the manifest in memory as text
 
 PRODUCTION = "prediction:"
 """Begins the `source` of an image that production brought; the prediction's id follows."""
@@ -124,11 +126,14 @@ class Dataset:
 
 def fingerprint(manifest: pd.DataFrame, height: int, width: int) -> str:
     """Content name of a dataset: independent of row order, file names and container."""
-    ordered = manifest.sort_values(["split", "label", "sha256"])
-    columns = (ordered[name].astype(str).tolist() for name in ("split", "label", "sha256"))
-    lines = [" ".join(row) for row in zip(*columns, strict=True)]
-    head = f"{SCHEMA_VERSION} {height}x{width} {' '.join(CLASSES)}\n"
-    return hashlib.sha256((head + "\n".join(lines)).encode()).hexdigest()
+    key = ["split", "label", "sha256"]
+    ordered = manifest[key].sort_values(key)
+    digest = hashlib.sha256(f"{SCHEMA_VERSION} {height}x{width} {' '.join(CLASSES)}\n".encode())
+    for start in range(0, len(ordered), LINES):
+        columns = (ordered[name].iloc[start : start + LINES].astype(str) for name in key)
+        lines = "\n".join(" ".join(row) for row in zip(*columns, strict=True))
+        digest.update((("\n" if start else "") + lines).encode())
+    return digest.hexdigest()
 
 
 def count(manifest: pd.DataFrame) -> Counts:
@@ -152,14 +157,35 @@ def write_dataset(folder: Path, images: npt.NDArray[np.uint8], manifest: pd.Data
 
     images: uint8 [N, H, W]; manifest: N rows with MANIFEST_COLUMNS, already in canonical order.
     """
-    _, height, width = images.shape
+    write_images(folder, images, np.arange(len(images)))
+    return write_manifest(folder, manifest, origin)
+
+
+def write_images(folder: Path, images: npt.NDArray[np.uint8], order: npt.NDArray[np.int64]) -> None:
+    """First half of a version: `folder` (made here, must not exist) with rows `order` of the images, block by block."""
     folder.mkdir(parents=True)
-    np.save(folder / IMAGES, images)
+    shape = (len(order), *images.shape[1:])
+    with (folder / IMAGES).open("wb") as stream:
+        head = {"descr": np.lib.format.dtype_to_descr(images.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, head)
+        for rows in row_blocks(len(order), images[:1].nbytes):
+            stream.write(images[order[rows]].data)
+
+
+def row_blocks(count: int, row_bytes: int) -> Iterator[slice]:
+    """`count` rows in slices of BLOCK bytes, and of one row at least."""
+    step = max(1, BLOCK // max(1, row_bytes))
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
+def write_manifest(folder: Path, manifest: pd.DataFrame, origin: Origin) -> DatasetInfo:
+    """Second half: the manifest and dataset.json, beside the images."""
+    images, height, width = read_images(folder).shape
     columns = manifest[list(MANIFEST_COLUMNS)].astype(MANIFEST_COLUMNS)
     columns.to_parquet(folder / MANIFEST, index=False)
     info = DatasetInfo(
         fingerprint=fingerprint(manifest, height, width),
-        images=len(images),
+        images=images,
         height=height,
         width=width,
         counts=count(manifest),
@@ -168,6 +194,12 @@ def write_dataset(folder: Path, images: npt.NDArray[np.uint8], manifest: pd.Data
     )
     (folder / INFO).write_text(info.to_json())
     return info
+
+
+def read_images(folder: Path) -> npt.NDArray[np.uint8]:
+    """Pixels of a version or of its first half, memory-mapped read-only."""
+    images: npt.NDArray[np.uint8] = np.load(folder / IMAGES, mmap_mode="r")
+    return images
 
 
 def read_info(folder: Path) -> DatasetInfo:
@@ -185,7 +217,7 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
     info = read_info(folder)
     if verify:
         verify_files(folder, info.files)
-    images = np.load(folder / IMAGES, mmap_mode="r")
+    images = read_images(folder)
     manifest = pd.read_parquet(folder / MANIFEST)
     if images.shape != (info.images, info.height, info.width) or len(manifest) != info.images:
         raise DatasetCorrupt(f"{folder}: images {images.shape} and {len(manifest)} manifest rows do not match {INFO}.")

@@ -1,8 +1,9 @@
 """Which images are the same, or nearly so.
 
-Exact: identical pixels. Near: proposed by a 64-bit perceptual hash (imagehash's phash), confirmed on pixels by the
-correlation of the two images where one is moved over the other by up to three pixels: face crops of the same photograph
-differ by that much more than by anything else. A group is a connected component, so it holds exact groups whole.
+Exact: identical pixels. Near: proposed by a 64-bit perceptual hash (imagehash's phash; hamming.py), confirmed on pixels
+by the correlation of the two images where one is moved over the other by up to three pixels: face crops of the same
+photograph differ by that much more than by anything else. A group is a connected component, so it holds exact groups
+whole.
 """
 
 import hashlib
@@ -16,22 +17,14 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from components.ingest.hamming import Pairs, Rows, close_pairs
 from components.ingest.records import Report
-from components.ingest.resize import resize_faces
 
-# Chosen on FER-2013 by looking at pairs. At 0.92 to 0.94 and 8 to 12 bits 59 of 60 were the same photograph, at 0.88 to
-# 0.91 and 10 bits about 40 of 54. Comparing all pairs of images without a hash confirms 3,725; these bits propose 3,079
-# of them, 10 bits 2,787, 14 bits 3,269 with 4.5 times as much to compare.
-MAX_BITS = 12
-MIN_CORRELATION = 0.92
+MIN_CORRELATION = 0.92  # chosen with the bits of hamming.py
 REACH = 3  # pixels of a 48-pixel face
 ROUGH_CORRELATION = 0.75  # at half the size: an eighth of the work, loses no confirmed pair of FER-2013
 SIDE = 48  # faces are compared at this size
-BLOCK = 1024  # hashes compared with all others at once
 CHUNK = 256  # pairs compared at once
-
-Pairs = npt.NDArray[np.int64]
-"""int64 [P, 2], indices i < j."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,67 +32,59 @@ Floats = npt.NDArray[np.float32]
 def pixel_hashes(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.str_]:
     """sha256 of each image's raw pixels, hex [N]."""
     flat = np.ascontiguousarray(images).reshape(len(images), -1)
-    return np.array([hashlib.sha256(row.data).hexdigest() for row in flat], dtype="<U64")
+    return np.fromiter((hashlib.sha256(row.data).hexdigest() for row in flat), "<U64", len(flat))
 
 
 def perceptual_hashes(images: npt.NDArray[np.uint8], report: Report) -> npt.NDArray[np.uint64]:
     """uint64 [N], imagehash.phash of each image."""
-    bits = np.zeros((len(images), 64), bool)
+    hashes = np.zeros((len(images), 8), np.uint8)
     for i, image in enumerate(images):
         if i % 1000 == 0:
             report("perceptual hashes", i, len(images))
-        bits[i] = imagehash.phash(Image.fromarray(image)).hash.ravel()
+        hashes[i] = np.packbits(imagehash.phash(Image.fromarray(image)).hash)
     report("perceptual hashes", len(images), len(images))
-    return np.packbits(bits, axis=1).view(">u8").ravel().astype(np.uint64)
+    return hashes.view(">u8").ravel().astype(np.uint64)
 
 
 def duplicate_groups(
     images: npt.NDArray[np.uint8], sha256: npt.NDArray[np.str_], phash: npt.NDArray[np.uint64], report: Report
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """(exact, near) group numbers, int32 [N] each, numbered in order of first appearance."""
+    """(exact, near) group numbers, int32 [N] each, numbered in order of first appearance. images: uint8 [N, 48, 48]."""
     exact, _ = pd.factorize(pd.Series(sha256))
     first = np.unique(exact, return_index=True)[1]  # row of the first image of each exact group
-    pairs = near_pairs(images[first], phash[first], report)
+    pairs = near_pairs(images, first, phash[first], report)
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(first),) * 2)
     _, component = connected_components(graph, directed=False)
     near, _ = pd.factorize(pd.Series(component[exact]))
     return exact.astype(np.int32), near.astype(np.int32)
 
 
-def near_pairs(images: npt.NDArray[np.uint8], phash: npt.NDArray[np.uint64], report: Report) -> Pairs:
-    """Confirmed pairs of near-duplicates among distinct images."""
-    faces = resize_faces(images, SIDE)
-    halves = faces.reshape(len(faces), SIDE // 2, 2, SIDE // 2, 2).mean((2, 4), dtype=np.float32)
+def near_pairs(images: npt.NDArray[np.uint8], rows: Rows, phash: npt.NDArray[np.uint64], report: Report) -> Pairs:
+    """Confirmed pairs of near-duplicates among distinct images, as places in `rows`.
+
+    images: uint8 [N, 48, 48], may be memory-mapped; rows: the distinct ones among them, [D]; phash: theirs, [D].
+    """
     found = [np.zeros((0, 2), np.int64)]
-    for start in range(0, len(phash), BLOCK):
-        report("near-duplicates", start, len(phash))
-        pairs = proposed_pairs(phash, start, MAX_BITS)
-        pairs = pairs[moved_correlations(halves, pairs, (REACH + 1) // 2) >= ROUGH_CORRELATION]
-        found.append(pairs[moved_correlations(faces, pairs, REACH) >= MIN_CORRELATION])
-    report("near-duplicates", len(phash), len(phash))
+    for pairs in close_pairs(phash, report):
+        pairs = pairs[moved_correlations(images, rows[pairs], (REACH + 1) // 2, halved=True) >= ROUGH_CORRELATION]
+        found.append(pairs[moved_correlations(images, rows[pairs], REACH) >= MIN_CORRELATION])
     return np.concatenate(found)
 
 
-def proposed_pairs(phash: npt.NDArray[np.uint64], start: int, max_bits: int) -> Pairs:
-    """Pairs whose hashes differ in at most `max_bits` bits, the first index in start .. start + BLOCK - 1."""
-    distance = np.bitwise_count(phash[start : start + BLOCK, None] ^ phash[None, start:])
-    i, j = np.nonzero(distance <= max_bits)
-    return np.stack([i[i < j], j[i < j]], axis=1) + start
-
-
-def moved_correlations(faces: npt.NDArray[np.uint8] | Floats, pairs: Pairs, reach: int) -> Floats:
+def moved_correlations(faces: npt.NDArray[np.uint8], pairs: Pairs, reach: int, halved: bool = False) -> Floats:
     """float32 [P]: the inner part of each pair's first face against the second's, at the best of all moves.
 
-    Moves go `reach` pixels up, down, left and right. 0 where either is constant.
+    Moves go `reach` pixels up, down, left and right; of half the size where `halved`. 0 where either is constant.
     """
     starts = range(0, len(pairs), CHUNK)
     with ThreadPoolExecutor() as pool:  # numpy works outside the interpreter's lock
-        parts = pool.map(lambda start: _correlate(faces, pairs[start : start + CHUNK], reach), starts)
+        parts = pool.map(lambda start: _correlate(faces, pairs[start : start + CHUNK], reach, halved), starts)
         return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
-def _correlate(faces: npt.NDArray[np.uint8] | Floats, pairs: Pairs, reach: int) -> Floats:
-    a, b = (_centred(faces[pairs[:, side]]) for side in (0, 1))  # [p, S, S]
+def _correlate(faces: npt.NDArray[np.uint8], pairs: Pairs, reach: int, halved: bool) -> Floats:
+    taken = (faces[pairs[:, side]] for side in (0, 1))
+    a, b = (_centred(_halved(face) if halved else face) for face in taken)  # [p, S, S]
     inner = a.shape[1] - 2 * reach
     a = _centred(a[:, reach : reach + inner, reach : reach + inner])
     spread_a, spread_b = np.einsum("pij,pij->p", a, a), _spreads(b, inner)  # [p], [p, moves, moves]
@@ -110,6 +95,12 @@ def _correlate(faces: npt.NDArray[np.uint8] | Floats, pairs: Pairs, reach: int) 
             spread = np.sqrt(spread_a * spread_b[:, y, x])
             np.maximum(best, np.divide(together, spread, where=spread > 1, out=np.zeros_like(best)), out=best)
     return best
+
+
+def _halved(faces: npt.NDArray[np.uint8]) -> Floats:
+    """Means of 2 x 2 pixels: uint8 [p, S, S] -> float32 [p, S / 2, S / 2]."""
+    rows = faces[:, ::2].astype(np.uint16) + faces[:, 1::2]
+    return (rows[:, :, ::2] + rows[:, :, 1::2]) * np.float32(0.25)
 
 
 def _centred(faces: npt.NDArray[np.uint8] | Floats) -> Floats:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from components.ingest.names import CLASS_NAMES, SPLIT_NAMES, UNSPLIT
 from components.ingest.records import Faces, Report
-from components.ingest.resize import fit
+from components.ingest.resize import fit, keep_rows, pixel_file
 from components.labels import CLASSES, SPLITS
 
 IGNORED = ("thumbs.db", "desktop.ini")
@@ -32,14 +32,15 @@ class Listing:
     bad: list[str] = field(default_factory=list)
 
 
-def read_images(folder: Path, size: int, report: Report) -> Faces:
-    """Every readable image below a folder, in the order of paths."""
+def read_images(folder: Path, size: int, scratch: Path, report: Report) -> Faces:
+    """Every readable image below a folder, in the order of paths; pixels are held in a file in `scratch`."""
     found = _list(folder)
     names = [path.relative_to(folder).as_posix() for path in found.files]
-    images, reasons = _decode(found.files, size, report)
+    images = pixel_file(scratch, len(names), size)
+    reasons = _decode(found.files, images, report)
     good = np.setdiff1d(np.arange(len(names)), list(reasons))
     return Faces(
-        images if len(good) == len(names) else images[good],
+        images if len(good) == len(names) else keep_rows(images, good),
         np.array(found.labels, np.int64)[good],
         np.array(found.splits, np.str_)[good],
         [names[i] for i in good],
@@ -96,9 +97,9 @@ def _split(path: Path, top: Path) -> str | None:
     return SPLIT_NAMES.get(above.name.casefold())
 
 
-def _decode(files: Sequence[Path], size: int, report: Report) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
-    """Images uint8 [N, size, size], and why some are none."""
-    images = np.zeros((len(files), size, size), np.uint8)
+def _decode(files: Sequence[Path], images: npt.NDArray[np.uint8], report: Report) -> dict[int, str]:
+    """Fill images [N, size, size] from files; why some are none."""
+    size = images.shape[1]
     wrong: dict[int, str] = {}
 
     def load(start: int) -> int:
@@ -114,7 +115,7 @@ def _decode(files: Sequence[Path], size: int, report: Report) -> tuple[npt.NDArr
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
         for done in pool.map(load, range(0, len(files), BATCH)):
             report("images", done, len(files))
-    return images, wrong
+    return wrong
 
 
 def _gray(path: Path, size: int) -> Image.Image:

@@ -40,7 +40,7 @@ class Faces:
     """What a reader hands over, rows in the source's order."""
 
     images: npt.NDArray[np.uint8]
-    """uint8 [N, S, S]."""
+    """uint8 [N, S, S]; a reader's are memory-mapped, so that they need not fit into memory."""
     labels: npt.NDArray[np.int64]
     splits: npt.NDArray[np.str_]
     """Names of SPLITS; names.TEST for a test split not yet told apart; names.UNSPLIT where the source names none."""

@@ -31,7 +31,7 @@ def check_source(source: str) -> None:
 
 
 def read_source(source: str | Path, scratch: Path, options: IngestOptions, report: Report) -> tuple[str, Faces]:
-    """Kind of the source (csv, folder, archive, synthetic) and its faces; archives are unpacked into `scratch`."""
+    """Kind of the source (csv, folder, archive, synthetic) and its faces; `scratch` is for pixels and archives."""
     if isinstance(source, str) and source.split(":")[0] == SYNTHETIC:
         return SYNTHETIC, _synthetic(source, options, report)
     check_source(str(source))
@@ -42,7 +42,7 @@ def read_source(source: str | Path, scratch: Path, options: IngestOptions, repor
         unpack(path, scratch / "unpacked")
         report("archive", 1, 1)
     found = look(scratch / "unpacked" if archived else path, path.name)
-    return ("archive" if archived else found.kind), _read(found, options, report)
+    return ("archive" if archived else found.kind), _read(found, scratch, options, report)
 
 
 def look(path: Path, name: str) -> Source:
@@ -65,14 +65,14 @@ def look(path: Path, name: str) -> Source:
     return Source("folder", path)
 
 
-def _read(source: Source, options: IngestOptions, report: Report) -> Faces:
+def _read(source: Source, scratch: Path, options: IngestOptions, report: Report) -> Faces:
     if source.kind == "csv":
         from components.ingest.table import read_table
 
-        return read_table(source.path, options.size, report)
+        return read_table(source.path, options.size, scratch, report)
     from components.ingest.images import read_images
 
-    return read_images(source.path, options.size, report)
+    return read_images(source.path, options.size, scratch, report)
 
 
 def _synthetic(name: str, options: IngestOptions, report: Report) -> Faces:

@@ -1,18 +1,19 @@
 """FER-2013 as a CSV: `emotion`, `pixels`, and a `Usage` that may be missing; column names in any case and spacing.
 
-The file is read as a stream of blocks, and a block's pixels are parsed at once: its text is never in memory as a whole.
-Only a block that does not add up is looked at row by row. Rows are counted as an editor counts lines: the header is
-row 1.
+The file is read as a stream of blocks, and a block's pixels are parsed at once: its text is never in memory as a whole,
+and its pixels go to another file. Only a block that does not add up is looked at row by row. Rows are counted as an
+editor counts lines: the header is row 1.
 """
 
 import csv
+import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,18 +35,19 @@ EDGE = b"\n\n\n"  # stands before the first value, so that places to the left of
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows one after another."""
+    """Some rows one after another, but for their pixels."""
 
-    images: npt.NDArray[np.uint8]
-    """uint8 [n, S, S]; rows that are wrong are black."""
     labels: list[int]
     splits: list[str]
     wrong: dict[int, str]
     """Row in the block -> what is wrong with it, nothing for a blank line."""
 
 
-def read_table(path: Path, size: int, report: Report) -> Faces:
-    """Every readable row of a CSV. Raises DataError where a column is missing or the file is no CSV."""
+def read_table(path: Path, size: int, scratch: Path, report: Report) -> Faces:
+    """Every readable row of a CSV; pixels are held in a file in `scratch`.
+
+    Raises DataError where a column is missing or the file is no CSV.
+    """
     columns = read_columns(path)
     for needed, state in (("emotion", "unlabelled"), ("pixels", "missing")):
         if needed not in columns:
@@ -54,10 +56,14 @@ def read_table(path: Path, size: int, report: Report) -> Faces:
                 f"Name a file with columns emotion and pixels."
             )
     broken: list[pa.csv.InvalidRow] = []
-    blocks = list(_blocks(path, columns, broken, report))
-    if not blocks and not broken:
-        raise DataError(f"{path} has a header but no rows.")
-    return _join(path, blocks, broken, size)
+    with tempfile.TemporaryFile(dir=scratch) as pixels:
+        blocks = []
+        for images, block in _blocks(path, columns, broken, size, report):
+            pixels.write(images.data)
+            blocks.append(block)
+        if not blocks and not broken:
+            raise DataError(f"{path} has a header but no rows.")
+        return _join(path, blocks, broken, _mapped(pixels, size))
 
 
 def read_columns(path: Path) -> dict[str, str]:
@@ -71,7 +77,21 @@ def read_columns(path: Path) -> dict[str, str]:
     return {name.strip().casefold(): name for name in names}
 
 
-def _join(path: Path, blocks: Sequence[Block], broken: Sequence[pa.csv.InvalidRow], size: int) -> Faces:
+def _mapped(pixels: IO[bytes], size: int) -> npt.NDArray[np.uint8]:
+    """uint8 [N, size, size]: what was written."""
+    pixels.flush()
+    count = pixels.tell() // size**2
+    return (
+        np.asarray(np.memmap(pixels, np.uint8, "r", shape=(count, size, size)))
+        if count
+        else np.zeros((0, size, size), np.uint8)
+    )
+
+
+def _join(
+    path: Path, blocks: Sequence[Block], broken: Sequence[pa.csv.InvalidRow], images: npt.NDArray[np.uint8]
+) -> Faces:
+    """images: of the good rows."""
     rows = sum(len(block.labels) for block in blocks)
     numbers, reasons = _number(path, rows, broken)
     wrong, first = [], 0
@@ -80,9 +100,8 @@ def _join(path: Path, blocks: Sequence[Block], broken: Sequence[pa.csv.InvalidRo
         reasons |= {int(numbers[first + row]): reason for row, reason in block.wrong.items() if reason}
         first += len(block.labels)
     good = np.setdiff1d(np.arange(rows), wrong)
-    images = np.concatenate([block.images for block in blocks]) if blocks else np.zeros((0, size, size), np.uint8)
     return Faces(
-        resize_faces(images if len(good) == rows else images[good], size),
+        images,
         np.array([label for block in blocks for label in block.labels], np.int64)[good],
         np.array([split for block in blocks for split in block.splits], np.str_)[good],
         [f"{path.name}:{number}" for number in numbers[good].tolist()],
@@ -90,10 +109,12 @@ def _join(path: Path, blocks: Sequence[Block], broken: Sequence[pa.csv.InvalidRo
     )
 
 
-def _blocks(path: Path, columns: dict[str, str], broken: list[pa.csv.InvalidRow], report: Report) -> Iterator[Block]:
-    """Blocks in the file's order; rows with another number of columns go to `broken`."""
+def _blocks(
+    path: Path, columns: dict[str, str], broken: list[pa.csv.InvalidRow], size: int, report: Report
+) -> Iterator[tuple[npt.NDArray[np.uint8], Block]]:
+    """Blocks in the file's order, with their good images; rows with another number of columns go to `broken`."""
     total, done, side = path.stat().st_size, 0, 0
-    begun: deque[Future[Block]] = deque()
+    begun: deque[Future[tuple[npt.NDArray[np.uint8], Block]]] = deque()
     report("megabytes of text", 0, total >> 20)
     try:
         with pa.csv.open_csv(path, **_how(columns, broken)) as reader, ThreadPoolExecutor() as pool:
@@ -101,7 +122,8 @@ def _blocks(path: Path, columns: dict[str, str], broken: list[pa.csv.InvalidRow]
                 if batch.num_rows:
                     texts = {plain: batch.column(name).to_pylist() for plain, name in columns.items()}
                     side = side or _side(path, texts["pixels"])
-                    begun.append(pool.submit(_block, texts["emotion"], texts.get("usage"), texts["pixels"], side))
+                    cells = texts["emotion"], texts.get("usage"), texts["pixels"]
+                    begun.append(pool.submit(_block, *cells, side, size))
                     if len(begun) > AHEAD:
                         yield begun.popleft().result()
                     done = min(done + batch.nbytes, total)
@@ -152,7 +174,9 @@ def _side(path: Path, texts: Sequence[bytes]) -> int:
     return isqrt(square[0])
 
 
-def _block(emotions: Sequence[bytes], usages: Sequence[bytes] | None, texts: Sequence[bytes], side: int) -> Block:
+def _block(
+    emotions: Sequence[bytes], usages: Sequence[bytes] | None, texts: Sequence[bytes], side: int, size: int
+) -> tuple[npt.NDArray[np.uint8], Block]:
     images, wrong = _pixels(texts, side)
     labels, splits = [], []
     for row, emotion in enumerate(emotions):
@@ -166,11 +190,12 @@ def _block(emotions: Sequence[bytes], usages: Sequence[bytes] | None, texts: Seq
             wrong[row] = f"Usage {_shown(usages[row])} is none of {', '.join(SPLITS)}"
         labels.append(label)
         splits.append(split)
-    return Block(images, labels, splits, wrong)
+    good = images if not wrong else np.delete(images, list(wrong), axis=0)
+    return resize_faces(good, size), Block(labels, splits, wrong)
 
 
 def _pixels(texts: Sequence[bytes], side: int) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
-    """Images of a block, and the rows that hold none."""
+    """Images of a block, black where a row holds none, and these rows."""
     pixels = side * side
     plain = _plain_pixels(texts, pixels)
     if plain is not None:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from components.dataset import open_dataset
 from components.ingest import IngestOptions, ingest
 from components.ingest.duplicates import (
-    MAX_BITS,
     MIN_CORRELATION,
     REACH,
     duplicate_groups,
@@ -18,8 +17,8 @@ from components.ingest.duplicates import (
     near_pairs,
     perceptual_hashes,
     pixel_hashes,
-    proposed_pairs,
 )
+from components.ingest.hamming import MAX_BITS
 
 
 def silent(*step) -> None:
@@ -121,17 +120,6 @@ def test_constant_images_are_like_nothing_but_themselves(drawn) -> None:
     assert exact.tolist() == near.tolist() == [0, 1, 2, 1, 3, 4, 5]
 
 
-@given(st.lists(st.integers(0, 2**64 - 1), max_size=12), st.integers(0, 64))
-def test_proposed_pairs_are_those_within_so_many_bits(hashes, bits) -> None:
-    expected = [
-        [i, j]
-        for i in range(len(hashes))
-        for j in range(i + 1, len(hashes))
-        if (hashes[i] ^ hashes[j]).bit_count() <= bits
-    ]
-    assert proposed_pairs(np.array(hashes, np.uint64), 0, bits).tolist() == expected
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     rows=st.lists(
@@ -151,7 +139,7 @@ def test_near_groups_hold_exact_groups_whole(rows, drawn) -> None:
 def test_confirmed_pairs_are_both_close_by_hash_and_alike(drawn) -> None:
     images = np.concatenate([drawn.images, moved(drawn.images, 1, 1)])
     phash = perceptual_hashes(images, silent)
-    pairs = near_pairs(images, phash, silent)
+    pairs = near_pairs(images, np.arange(len(images)), phash, silent)
     assert (pairs[:, 0] < pairs[:, 1]).all()
     assert np.bitwise_count(phash[pairs[:, 0]] ^ phash[pairs[:, 1]]).max() <= MAX_BITS
     assert moved_correlations(images, pairs, REACH).min() >= MIN_CORRELATION

@@ -17,7 +17,7 @@ SKIP = IngestOptions(skip_bad=True)
 
 
 def read(folder: Path):
-    return read_images(folder, 48, lambda *step: None)
+    return read_images(folder, 48, folder.parent, lambda *step: None)
 
 
 def sizes(info) -> dict[str, int]:

@@ -27,7 +27,7 @@ def plain(drawn, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def read(path: Path):
-    return read_table(path, 48, lambda *step: None)
+    return read_table(path, 48, path.parent, lambda *step: None)
 
 
 def text(*first: object, pixels: int = PIXELS) -> str:
