@@ -6,7 +6,6 @@ from components.registry.ledger import append, history
 from components.registry.mlflow import Registry, TrackedRun, upgrade_database, without_password
 from components.registry.package import build_package, build_reference
 from components.registry.promote import promote, reconcile, register, reject, rollback
-from components.registry.release import read_decision, read_release, write_release
 from components.registry.records import (
     CHALLENGER,
     CHAMPION,
@@ -16,6 +15,7 @@ from components.registry.records import (
     ModelPackage,
     ModelVersion,
 )
+from components.registry.release import read_decision, read_release, write_release
 
 __all__ = [
     "CHALLENGER",

@@ -76,7 +76,8 @@ def read_release(folder: Path) -> ModelPackage:
     model = folder / "model.onnx"
     if (found := file_sha256(model)) != said["model_sha256"]:
         raise RegistryError(
-            f"{model} has sha256 {found[:16]}..., {PACKAGE} says {said['model_sha256'][:16]}...: fetch the folder again."
+            f"{model} has sha256 {found[:16]}..., {PACKAGE} says {said['model_sha256'][:16]}...: "
+            "fetch the folder again."
         )
     return ModelPackage(
         preset=said["preset"],

@@ -1,6 +1,7 @@
 """The best model from scratch on two cores: residual convolutions down to 6 x 6 tokens, then three layers of attention.
 
-Source: convolutions before attention after CoAtNet (Dai et al. 2021, arXiv 2106.04803), trained as DeiT (Touvron et al. 2021).
+Source: convolutions before attention after CoAtNet (Dai et al. 2021, arXiv 2106.04803); trained as DeiT (Touvron et al.
+2021).
 """
 
 from components.balancing.records import BalanceRecipe, DataRecipe
