@@ -87,7 +87,7 @@ def rollback(
     emit({"champion": entry.to_version}) if as_json else console.print(f"champion is version {entry.to_version}")
 
 
-@models_app.command(epilog="Example: ferline models import-release && make serve")
+@models_app.command(epilog="Example: ferline models import-release")
 def import_release(
     folder: Annotated[Path | None, typer.Argument(help="A release; by default the one shipped with ferline.")] = None,
     if_none: Annotated[bool, typer.Option("--if-none", help="Only where nothing is champion yet.")] = False,

@@ -149,11 +149,13 @@ def test_what_killed_runs_left_is_swept_after_a_day_and_not_before(desk, known) 
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert desk.killed(lambda: desk.ingest(report=die)) == -signal.SIGKILL
-    (left,) = (desk.root / "work").iterdir()
+    left = list((desk.root / "work").iterdir())
+    assert len(left) == 2, "its scratch and half a version"
     desk.ingest()
-    assert left.exists()  # another run may be at work in it
     then = time.time() - ABANDONED_S - 60
-    os.utime(left, (then, then))
+    for folder in left:
+        assert folder.exists()  # another run may be at work in it
+        os.utime(folder, (then, then))
     desk.require_the_next_run_succeeds(known)
     assert list((desk.root / "work").iterdir()) == []
 
