@@ -120,3 +120,4 @@ def _halve(source: Path, target: Path) -> None:
         {name: value.astype(np.float16) if value.dtype.kind == "f" else value for name, value in weights.items()},
         target,
     )
+    target.chmod(0o644)  # safetensors writes for its user alone
