@@ -87,7 +87,7 @@ def rollback(
     emit({"champion": entry.to_version}) if as_json else console.print(f"champion is version {entry.to_version}")
 
 
-@models_app.command(epilog="Example: ferline models import-release")
+@models_app.command("import-release", epilog="Example: ferline models import-release")
 def import_release(
     folder: Annotated[Path | None, typer.Argument(help="A release; by default the one shipped with ferline.")] = None,
     if_none: Annotated[bool, typer.Option("--if-none", help="Only where nothing is champion yet.")] = False,
@@ -110,7 +110,7 @@ def import_release(
         console.print(f"version {made.version}, {made.tags['ferline.preset']} ({figures} on PublicTest): {standing}")
 
 
-@models_app.command(epilog="Example: ferline models export-release champion release/")
+@models_app.command("export-release", epilog="Example: ferline models export-release champion release/")
 def export_release(
     version: Version,
     out: Annotated[Path, typer.Argument(help="Folder to make; below 12 MB in all.")],
