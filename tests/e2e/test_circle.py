@@ -46,7 +46,7 @@ def service(ready: Site) -> str:
 
 def train(site: Site, *overrides: str) -> None:
     data = json.dumps({"source": "synthetic:images=2000,seed=3"})
-    training = json.dumps({"presets": ["quick"], "tiny": True, "overrides": list(overrides)})
+    training = json.dumps({"presets": ["quick"], "tiny": True, "overrides": ["precision=fp32", *overrides]})
     site.prefect(
         "deployment", "run", "train-pipeline/default", "--param", f"data={data}", "--param", f"training={training}",
         "--watch", timeout=300,

@@ -35,7 +35,7 @@ def test_a_wiped_site_comes_back_with_its_champion_and_history(saved) -> None:
     assert {finding["state"] for finding in findings.values()} == {"good"}
     assert "its champion, 1, is the registry's" in findings["ledger"]["found"]
     again = bench.ferline("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset",
-                          "quick", "--preset", "quick-resnet18")  # fmt: skip
+                          "quick", "--preset", "quick-resnet18", "--set", "precision=fp32")  # fmt: skip
     assert "Unchanged" in again.stdout, "every stage is found again"
 
 

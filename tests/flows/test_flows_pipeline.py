@@ -15,7 +15,8 @@ from components.training.follow import run_training
 
 STRICT = "gate: {macro_f1_floor: 0.99}\n"
 Promoted = tuple[Any, dict[str, Any]]
-TINY = ("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset", "quick")
+TINY = ("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset", "quick",
+        "--set", "precision=fp32")  # fmt: skip
 
 
 def test_the_first_run_ends_with_a_champion_that_passed_every_rule(promoted: Promoted) -> None:

@@ -286,7 +286,7 @@ def logged(stack: Stack) -> list[str]:
 @pytest.fixture(scope="session")
 def champion(stack: Stack) -> str:
     """A first promoted version, trained by the worker and taken up by the service; its number."""
-    training = {"presets": ["quick"], "overrides": ["epochs=20", "patience=0"]}
+    training = {"presets": ["quick"], "overrides": ["epochs=20", "patience=0", "precision=fp32"]}
     run = stack.deploy_run("train-pipeline/default", data={"source": FACES}, training=training)
     state = stack.ended(run)
     assert state["name"] == "Promoted", stack.log("worker")
