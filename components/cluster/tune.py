@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.cluster.connect import cluster
@@ -87,14 +88,14 @@ def _trial(config: dict[str, Value], what: Searched) -> None:
 
     recipe = override(what.base, assignments(config))
     out = run_folder(what, recipe)
-    asked = what.runs / f"{out.name}.json"
-    what.runs.mkdir(parents=True, exist_ok=True)
-    asked.write_text(recipe.to_json())
 
     def epoch(values: Mapping[str, float]) -> None:
         tune.report({"score": values["validation_macro_f1"], "epoch": int(values["epoch"])})
 
-    run_training(asked, what.preset, what.data, None, out, print, epoch, Where(threads=1))
+    with TemporaryDirectory() as scratch:
+        asked = Path(scratch) / "recipe.json"
+        asked.write_text(recipe.to_json())
+        run_training(asked, what.preset, what.data, None, out, print, epoch, Where(threads=1))
     summary = read_summary(out)
     scored = evaluate(
         out / "model.onnx", open_dataset(what.data), PUBLIC_TEST, out / "public", what.preset, summary.temperature
