@@ -68,7 +68,8 @@ def _one_by_one(study: Study, base: Recipe, dataset: str, search: SearchParamete
     while study.done < search.trials:
         asked = study.ask()
         try:
-            lost = 0 if _try(asked, base, dataset, search, parent.run_id) else lost
+            _try(asked, base, dataset, search, parent.run_id)
+            lost = 0
         except TrainingError as error:
             asked.fail()
             lost += 1
@@ -102,7 +103,8 @@ def _side_by_side(study: Study, base: Recipe, dataset: str, search: SearchParame
     shutil.rmtree(state)
 
 
-def _try(asked: Asked, base: Recipe, dataset: str, search: SearchParameters, parent: str) -> bool:
+def _try(asked: Asked, base: Recipe, dataset: str, search: SearchParameters, parent: str) -> None:
+    """Train and score one choice, unless it is stopped early. Raises TrainingError, RecipeError."""
     recipe = override(base, assignments(asked.values))
     sample = reuse(balance_task, dataset, recipe, excluded_digest(recipe), code_version(*FRAME, "components/balancing"))
     try:
@@ -110,13 +112,12 @@ def _try(asked: Asked, base: Recipe, dataset: str, search: SearchParameters, par
     except Pruned:
         asked.prune()
         get_run_logger().info("trial %d is stopped early: %s", asked.number, " ".join(assignments(asked.values)))
-        return True
+        return
     evaluation = read_evaluation(
         reuse(evaluate_task, f"trial {asked.number} of {search.preset}", uri, dataset, evaluation_code())
     )
     asked.complete(evaluation.figures.macro_f1)
     get_run_logger().info("trial %d: macro-F1 %.4f on PublicTest", asked.number, evaluation.figures.macro_f1)
-    return True
 
 
 @task(name="trial", task_run_name="trial {asked.number}", timeout_seconds=7 * 24 * 3600, cache_policy=NO_CACHE)
