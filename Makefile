@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # What only looks like a secret: examples in prose, development values, the tests' own keys.
-NO_SECRETS := user:password@|the same as FERLINE|secretName:|"dataset": "1f0c|"ferline-test-secret"|p@ss|known to both|"nothing"|"only-for-this-test"|development-only
+NO_SECRETS := (sha256|digest|fingerprint)": "[0-9a-f-]{16,64}"|user:password@|the same as FERLINE|secretName:|"dataset": "1f0c|"ferline-test-secret"|p@ss|known to both|"nothing"|"only-for-this-test"|development-only
 FILES := { git ls-files -z 2>/dev/null || find . -type f -not -path "./.*" -print0; }
 
 .DEFAULT_GOAL := help
