@@ -52,22 +52,14 @@ class Study:
             storage=JournalStorage(JournalFileBackend(str(file))),
             study_name=name,
             direction="maximize",
-            # A sampler that starts anew after a stop must not draw the first trials once more.
-            sampler=sampler(seed + self._told(file, name)),
             pruner=pruner,
             load_if_exists=True,
         )
+        # A sampler that starts anew after a stop must not draw the first trials once more.
+        self.study.sampler = sampler(seed + len(self.study.get_trials(deepcopy=False)))
         for lost in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self.study.enqueue_trial(lost.params)
             self.study.tell(lost.number, state=TrialState.FAIL)
-
-    @staticmethod
-    def _told(file: Path, name: str) -> int:
-        if not file.exists():
-            return 0
-        storage = JournalStorage(JournalFileBackend(str(file)))
-        known = {study.study_name for study in storage.get_all_studies()}
-        return len(optuna.load_study(study_name=name, storage=storage).trials) if name in known else 0
 
     @property
     def done(self) -> int:
