@@ -1,13 +1,19 @@
 """Build any network by name."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
-from components.errors import RecipeError
+from components.errors import ModelNotFound, RecipeError
 from components.models.base import FaceModel, Normalisation, Preprocess
 from components.models.cnn import build_resnet18, build_vgg16
 from components.models.compact import REDUCTION, CompactViT
 from components.models.records import ModelRecipe
 from components.models.vit import ViTBackbone, build_vit
+from components.models.weights import read_state, require_fit
+
+RUN_WEIGHTS = "model.safetensors"
+"""File of a finished run, or of a release, that holds its whole network."""
 
 # torchvision's ImageNet weights expect the mean and deviation of ImageNet, here those of its gray images.
 IMAGENET = Normalisation(0.449, 0.226)
@@ -52,4 +58,22 @@ def build_model(recipe: ModelRecipe) -> FaceModel:
     """The network of a recipe, weights loaded or drawn from torch's global seed; raises RecipeError, ModelNotFound."""
     if recipe.name not in MODELS:
         raise RecipeError(f"unknown model {recipe.name!r}; there are {', '.join(MODELS)}.")
-    return MODELS[recipe.name](recipe)
+    if recipe.name == "vit" or not _is_run(recipe):
+        return MODELS[recipe.name](recipe)
+    model = MODELS[recipe.name](replace(recipe, pretrained=""))
+    state = read_state(Path(recipe.pretrained) / RUN_WEIGHTS)
+    require_fit(model.state_dict(), state, recipe.pretrained)
+    model.load_state_dict(state)
+    return model
+
+
+def _is_run(recipe: ModelRecipe) -> bool:
+    """Whether training goes on from a run of ours; `compact-vit` has no other weights to begin with."""
+    if not recipe.pretrained or (Path(recipe.pretrained) / RUN_WEIGHTS).is_file():
+        return bool(recipe.pretrained)
+    if recipe.name == "compact-vit":
+        raise ModelNotFound(
+            f"{recipe.pretrained} is no finished run: it lacks {RUN_WEIGHTS}. Name the folder of a run with this "
+            "network, or leave model.pretrained empty."
+        )
+    return False

@@ -19,7 +19,8 @@ class ModelRecipe:
     """Network: transformers' ViT, the small ViT with a convolutional stem, or torchvision's CNNs."""
     pretrained: str = ""
     """`vit`: hub id, local folder, store URI or state dict; CNNs: file with a torchvision state dict, or the name of
-    torchvision's weights, such as IMAGENET1K_V1. Empty: from scratch."""
+    torchvision's weights, such as IMAGENET1K_V1; CNNs and `compact-vit`: a finished run to go on from. Empty: from
+    scratch."""
     image_size: int = 48
     """Side in pixels at which the network works; images are resized to it inside the model."""
     patch_size: int = 8

@@ -1,5 +1,6 @@
 """A finished run folder as a network again: a teacher, or weights to go on from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -17,6 +18,9 @@ def load_run(folder: Path) -> FaceModel:
     missing = [name for name in (RECIPE, WEIGHTS, SUMMARY) if not (folder / name).is_file()]
     if missing:
         raise ModelNotFound(f"{folder} is no finished run: it lacks {', '.join(missing)}.")
-    model = build_model(from_json((folder / RECIPE).read_text()).model)
+    recipe = from_json((folder / RECIPE).read_text()).model
+    if recipe.name != "vit":  # whose size its first weights decide; the others' are all in the recipe
+        recipe = replace(recipe, pretrained="")
+    model = build_model(recipe)
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.eval()
