@@ -14,6 +14,7 @@ from components.cluster.connect import cluster
 from components.errors import FerlineError, TrainingError
 from components.training import read_summary
 from components.training.__main__ import parser, run
+from components.training.loop import batch_share
 from components.training.records import RunSummary
 from components.training.train import Job, train
 
@@ -23,8 +24,10 @@ MOST_FAILURES = 3
 def train_on_ray(job: Job, workers: int, address: str) -> RunSummary:
     """Train in `workers` processes of a cluster, a GPU each where it has as many.
 
-    Raises ClusterError; TrainingError where workers die again and again; whatever `train` raises.
+    Raises RecipeError before a worker starts where the batch cannot be shared; ClusterError; TrainingError where
+    workers die again and again; whatever `train` raises.
     """
+    batch_share(job.recipe, workers)
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 

@@ -162,14 +162,19 @@ def epoch_metrics(prediction: EvalPrediction) -> dict[str, float]:
     }
 
 
-def arguments(recipe: Recipe, device: Device, out: Path, processes: int) -> TrainingArguments:
-    """A recipe in the Trainer's words. Early stopping and the best checkpoint go by validation macro-F1."""
+def batch_share(recipe: Recipe, processes: int) -> int:
+    """Images a step of one process; raises RecipeError where they cannot be shared evenly."""
     if recipe.batch_size % processes:
         raise RecipeError(f"batch_size {recipe.batch_size} cannot be shared by {processes} processes evenly.")
+    return recipe.batch_size // processes
+
+
+def arguments(recipe: Recipe, device: Device, out: Path, processes: int) -> TrainingArguments:
+    """A recipe in the Trainer's words. Early stopping and the best checkpoint go by validation macro-F1."""
     return TrainingArguments(
         output_dir=str(out / "checkpoints"),
         num_train_epochs=recipe.epochs,
-        per_device_train_batch_size=recipe.batch_size // processes,
+        per_device_train_batch_size=batch_share(recipe, processes),
         per_device_eval_batch_size=256,
         learning_rate=recipe.optimizer.lr,
         weight_decay=recipe.optimizer.weight_decay,

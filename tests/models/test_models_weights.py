@@ -1,5 +1,6 @@
 """Weights from timm's, torchvision's and transformers' files, against those libraries' own networks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from transformers import ViTConfig, ViTModel
 
 from components.errors import ModelNotFound
 from components.models.build import build_model
-from components.models.records import ModelRecipe
+from components.models.records import ModelName, ModelRecipe
 
 SIZE = {"img_size": 32, "patch_size": 8, "embed_dim": 64, "depth": 2, "num_heads": 1}
 
@@ -78,6 +79,23 @@ def test_a_file_without_tensors_is_named(name: str, content: bytes, tmp_path: Pa
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelNotFound, match=name):
         build_model(ModelRecipe(name="vit", pretrained=str(tmp_path / name)))
+
+
+@pytest.mark.parametrize("name", ["compact-vit", "resnet18", "vgg16"])
+def test_training_goes_on_from_a_finished_run(name: ModelName, tmp_path: Path) -> None:
+    recipe = ModelRecipe(name=name, width=32, depth=1, heads=2, cnn_width=0.0625)
+    before = build_model(recipe)
+    half = {k: v.half() if v.is_floating_point() else v for k, v in before.state_dict().items()}  # as releases keep it
+    save_file({k: v.contiguous() for k, v in half.items()}, tmp_path / "model.safetensors")
+    after = build_model(replace(recipe, pretrained=str(tmp_path))).state_dict()
+    assert all(torch.allclose(value.float(), after[k].float(), atol=1e-3) for k, value in before.state_dict().items())
+    with pytest.raises(ModelNotFound, match="tensors differ"):
+        build_model(replace(recipe, pretrained=str(tmp_path), head_hidden=17))
+
+
+def test_a_folder_that_is_no_run_is_nothing_to_go_on_from(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match=r"no finished run: it lacks model.safetensors"):
+        build_model(ModelRecipe(pretrained=str(tmp_path)))
 
 
 def test_another_networks_weights_are_refused_by_name(tmp_path: Path) -> None:
