@@ -5,12 +5,28 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from components.errors import ModelNotFound
+from components.errors import ModelNotFound, RecipeError
 from components.models.base import FaceModel
 from components.models.build import build_model
 from components.training.recipes import from_json
+from components.training.records import Recipe
 
 RECIPE, SUMMARY, WEIGHTS = "recipe.json", "summary.json", "model.safetensors"
+
+
+def require_same_slice(folder: Path, recipe: Recipe) -> None:
+    """A run that training goes on from must not have learned what is now the validation slice.
+
+    Seed and data part of a recipe decide the slice; raises RecipeError where they differ from the earlier run's.
+    """
+    if not (folder / RECIPE).is_file():
+        return
+    earlier = from_json((folder / RECIPE).read_text())
+    if (earlier.seed, earlier.data) != (recipe.seed, recipe.data):
+        raise RecipeError(
+            f"{folder} learned from a part of the images that this recipe validates on: its seed is {earlier.seed} and "
+            f"this one's {recipe.seed}, or their data parts differ. Give both the same seed and data."
+        )
 
 
 def load_run(folder: Path) -> FaceModel:

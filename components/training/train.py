@@ -36,7 +36,7 @@ from components.training.loop import build_trainer
 from components.training.module import TrainingModule
 from components.training.pretrain import pretrain
 from components.training.records import Recipe, RunSummary
-from components.training.runs import RECIPE, SUMMARY, WEIGHTS, load_run
+from components.training.runs import RECIPE, SUMMARY, WEIGHTS, load_run, require_same_slice
 
 SAMPLE, METRICS, ONNX = "sample.npz", "metrics.jsonl", "model.onnx"
 ENVIRONMENT, CHECKPOINTS = "environment.json", "checkpoints"
@@ -105,7 +105,10 @@ def _module(
     recipe = job.recipe
     set_seed(recipe.seed)
     teacher = load_run(Path(job.place(recipe.distill.teacher))) if recipe.distill.teacher else None
-    model = build_model(replace(recipe.model, pretrained=job.place(recipe.model.pretrained)))
+    begin = job.place(recipe.model.pretrained)
+    if begin:
+        require_same_slice(Path(begin), recipe)
+    model = build_model(replace(recipe.model, pretrained=begin))
     if recipe.pretrain.epochs:
         own = np.array(dataset.images[np.unique(sample.train)])
         pretrain(model, own, recipe, device.kind, job.out, main, say)

@@ -103,6 +103,13 @@ def test_a_run_that_goes_on_from_another_is_opened_without_it(tiny_dataset: Data
     assert all(torch.allclose(value, second[name], atol=1e-5) for name, value in first.items())
 
 
+def test_a_run_goes_on_with_the_same_validation_images_alone(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """Another seed draws another slice, most of which the weights have learned: it would judge nothing."""
+    run(tiny_dataset, tmp_path / "first", "epochs=1")
+    with pytest.raises(RecipeError, match="learned from a part of the images"):
+        run(tiny_dataset, tmp_path / "second", f"model.pretrained={tmp_path / 'first'}", "epochs=1", "seed=1")
+
+
 def test_a_teacher_that_is_no_finished_run_is_named(tiny_dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="no finished run: it lacks"):
         run(tiny_dataset, tmp_path / "run", f"distill.teacher={tmp_path}")
