@@ -103,7 +103,16 @@ class CompactViT(nn.Module):
         """[B, 1 + patches, width], CLS first, positions added."""
         tokens = self.stem(pixels).flatten(2).transpose(1, 2)  # [B, side*side, D]
         tokens = torch.cat([self.cls.expand(tokens.shape[0], -1, -1), tokens], 1)
-        return tokens + self.positions
+        return tokens + self._places(pixels.shape[-1] // self.patch)
+
+    def _places(self, side: int) -> Tensor:
+        """Learned positions [1, 1 + side^2, width], interpolated where faces of another size are learned."""
+        own = round((self.positions.shape[1] - 1) ** 0.5)
+        if side == own:
+            return self.positions
+        grid = self.positions[:, 1:].transpose(1, 2).unflatten(2, (own, own))
+        grid = F.interpolate(grid, (side, side), mode="bilinear", align_corners=False)
+        return torch.cat([self.positions[:, :1], grid.flatten(2).transpose(1, 2)], 1)
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Tokens through every layer and the final norm, [B, N, width] for any N."""

@@ -105,6 +105,12 @@ class TrainingModule(nn.Module):
             module.eval()
         return self
 
+    def at_epoch(self, epoch: int) -> None:
+        """Size of the faces in this epoch, counted from 0, for training and validation alike."""
+        early = self.recipe.early_size and epoch < self.recipe.early_epochs
+        for network in (self.model, self.kept()):
+            network.preprocess.size = self.recipe.early_size if early else self.recipe.model.image_size
+
     def kept(self) -> FaceModel:
         """The network that is evaluated and exported: the moving average where there is one."""
         model = self.model if self.ema is None else self.ema.module

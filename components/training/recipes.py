@@ -48,8 +48,16 @@ def tiny(recipe: Recipe) -> Recipe:
         cnn_width=0.0625,
     )
     pretrain = dataclasses.replace(recipe.pretrain, epochs=min(recipe.pretrain.epochs, 1), width=16)
-    batch_size = min(recipe.batch_size, 64)
-    return dataclasses.replace(recipe, model=model, pretrain=pretrain, top_blocks=1, epochs=2, batch_size=batch_size)
+    return dataclasses.replace(
+        recipe,
+        model=model,
+        pretrain=pretrain,
+        top_blocks=1,
+        epochs=2,
+        early_size=16 if recipe.early_size else 0,
+        early_epochs=min(recipe.early_epochs, 1),
+        batch_size=min(recipe.batch_size, 64),
+    )
 
 
 def compose(preset: str, assignments: Iterable[str] = (), small: bool = False) -> Recipe:

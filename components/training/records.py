@@ -218,6 +218,11 @@ class Recipe:
     """The exported model counts in 8 bits, its ranges calibrated on validation images; it is what the gate judges."""
     epochs: int = 15
     """At most so many (paper 3.2: 15)."""
+    early_size: int = 0
+    """Side in pixels of the faces in the first epochs, which then cost less (progressive learning, Tan & Le 2021,
+    arXiv 2104.00298); 0 for `model.image_size` throughout."""
+    early_epochs: int = 0
+    """How many epochs are learned at `early_size`."""
     batch_size: int = 32
     """Images a step, over all devices (paper 3.2: 32)."""
     patience: int = 3
@@ -233,6 +238,12 @@ class Recipe:
         _one_of("regime", self.regime, "full", "partial", "head")
         _within("top_blocks", self.top_blocks, 0, 1000)
         _within("epochs", self.epochs, 1, 10_000)
+        _within("early_epochs", self.early_epochs, 0, self.epochs - 1)
+        if self.early_size:
+            least = 32 if self.model.name == "vgg16" else 16  # five halvings
+            _within("early_size", self.early_size, least, self.model.image_size)
+        if self.early_size % 8:
+            raise RecipeError(f"early_size is {self.early_size}; it must be a multiple of 8.")
         _within("batch_size", self.batch_size, 1, 65_536)
         _within("patience", self.patience, 0, 10_000)
         _within("ema", self.ema, 0, 0.99999)

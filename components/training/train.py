@@ -168,6 +168,7 @@ def _finish(
     job: Job, module: TrainingModule, sample: Sample, dataset: Dataset, device: Device, energy_source: str
 ) -> RunSummary:
     """Temperature, weights, ONNX graph; the summary last, since it marks the run as complete."""
+    module.at_epoch(job.recipe.epochs)
     model = module.kept().cpu().float().eval()
     flips = job.recipe.test_flips
     logits = _logits(model, flips, dataset.images[np.sort(sample.validation)])

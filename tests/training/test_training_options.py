@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from components.dataset import Dataset
 from components.errors import ModelNotFound, RecipeError
 from components.models.build import build_model
+from components.training.module import TrainingModule
 from components.training.pretrain import MaskedAutoencoder, pretrain
 from components.training.recipes import load_preset, override, tiny
 from components.training.records import PretrainRecipe
@@ -74,6 +75,42 @@ def test_the_encoder_never_sees_a_masked_patch(name: str) -> None:
         torch.manual_seed(0)
         auto(pixels * kept + changed * (1 - kept))
     assert torch.allclose(seen[0], seen[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("preset", ["quick", "quick-resnet18"])
+def test_first_epochs_on_smaller_faces(preset: str, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """What is exported sees faces at their full size, and a network that has seen small ones alone still answers."""
+    early = ("early_size=16", "early_epochs=1", "epochs=2")
+    run(tiny_dataset, tmp_path / "run", *early, preset=preset)
+    model = load_run(tmp_path / "run")
+    assert model.preprocess.size == 32
+    images = np.array(tiny_dataset.images[:8])
+    session = onnxruntime.InferenceSession(tmp_path / "run" / "model.onnx", providers=["CPUExecutionProvider"])
+    probabilities = session.run(["probabilities"], {"images": images})[0]
+    temperature = json.loads((tmp_path / "run" / "summary.json").read_text())["temperature"]
+    with torch.no_grad():
+        assert np.abs((model(torch.from_numpy(images)) / temperature).softmax(1).numpy() - probabilities).max() < 1e-4
+
+
+def test_the_size_of_an_epochs_faces_follows_the_recipe(tiny_dataset: Dataset) -> None:
+    recipe = override(tiny(load_preset("quick")), ["early_size=16", "early_epochs=1", "ema=0.9"])
+    module = TrainingModule(build_model(recipe.model), tiny_dataset.images, np.ones(7, np.float32), recipe)
+    seen = []
+    for epoch in range(3):
+        module.at_epoch(epoch)
+        seen.append((module.model.preprocess.size, module.kept().preprocess.size))
+        rows = torch.arange(8)
+        assert module(rows, torch.zeros(8, dtype=torch.int64), torch.zeros(8, dtype=torch.bool))["loss"].isfinite()
+    assert seen == [(16, 16), (32, 32), (32, 32)]
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    ["early_size=20", "early_size=64", "early_size=8", "early_epochs=15", "early_size=24 model.name=vgg16"],
+)
+def test_a_size_or_a_length_that_cannot_be(assignment: str) -> None:
+    with pytest.raises(RecipeError, match=assignment.partition("=")[0]):
+        override(load_preset("quick"), ["epochs=15", *assignment.split()])
 
 
 def test_a_convolutional_network_has_nothing_to_pretrain_by_masks(tiny_dataset: Dataset, tmp_path: Path) -> None:
