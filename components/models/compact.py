@@ -110,7 +110,7 @@ class CompactViT(nn.Module):
         own = round((self.positions.shape[1] - 1) ** 0.5)
         if side == own:
             return self.positions
-        grid = self.positions[:, 1:].transpose(1, 2).unflatten(2, (own, own))
+        grid = self.positions[:, 1:].transpose(1, 2).reshape(1, -1, own, own)
         grid = F.interpolate(grid, (side, side), mode="bilinear", align_corners=False)
         return torch.cat([self.positions[:, :1], grid.flatten(2).transpose(1, 2)], 1)
 

@@ -8,7 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from safetensors.torch import save_file
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 
 from components.balancing import build_sample
 from components.balancing.records import Sample
@@ -61,9 +61,10 @@ class Job:
         return str(self.places.get(name, name))
 
 
-def train(job: Job, say: Callable[[str], None] = print) -> RunSummary:
+def train(job: Job, say: Callable[[str], None] = print, callbacks: Sequence[TrainerCallback] = ()) -> RunSummary:
     """Train, or go on from the last whole checkpoint of the same job; a finished run is returned as it is.
 
+    callbacks: more of the Trainer's, such as a benchmark's clock.
     Raises TrainingError where `out` holds another job's run, or the loss stops being a number.
     """
     device = choose_device(job.recipe.precision)
@@ -89,6 +90,8 @@ def train(job: Job, say: Callable[[str], None] = print) -> RunSummary:
     trainer = build_trainer(
         module, job.recipe, sample, dataset.labels, device, job.out, processes.num_processes, meter, say
     )
+    for callback in callbacks:
+        trainer.add_callback(callback)
     trainer.train(resume_from_checkpoint=last_checkpoint(job.out / CHECKPOINTS, say, main))
     with processes.main_process_first():
         return _finish(job, module, sample, dataset, device, meter.source) if main else read_summary(job.out)
