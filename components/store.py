@@ -24,7 +24,8 @@ from components.errors import StoreError, StoreNotFound, StoreUnreachable
 INDEX = "_index.json"
 PART_SIZE = 16 * 1024 * 1024
 """Files above it go up in parts."""
-RETRIES = 3
+RETRIES, PATIENT = 3, 9
+"""How often a request is sent again: for a person who waits, and for work that runs by itself."""
 ABANDONED_S = 24 * 3600
 """Age after which a temporary file or folder can only be a killed writer's."""
 
@@ -54,6 +55,9 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> list[str]:
         """Names of the objects below a prefix, sorted."""
+
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """The same names, each with what is another where its content is."""
 
     def delete(self, uri: str) -> None:
         """Remove a folder or an object; what is not there is no error."""
@@ -183,6 +187,10 @@ class LocalStore:
         below = self.root / prefix.rpartition("/")[0]  # not the whole store: a history is read often
         names = (path.relative_to(self.root).as_posix() for path in below.rglob("*") if path.is_file())
         return sorted(name for name in names if name.startswith(prefix) and not name.endswith(".tmp"))
+
+    def stamps(self, prefix: str) -> dict[str, str]:
+        found = {name: (self.root / name).stat() for name in self.list(prefix)}
+        return {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found.items()}
 
     def delete(self, uri: str) -> None:
         path = self.root / _relative(uri.removeprefix(f"{self.uri}/"))
@@ -328,11 +336,15 @@ class S3Store:
         return True
 
     def list(self, prefix: str) -> list[str]:
+        return list(self.stamps(prefix))
+
+    def stamps(self, prefix: str) -> dict[str, str]:
         with self._errors(prefix):
             below = f"{self.prefix}/{prefix}" if self.prefix else prefix
-            found = list(self.client.list_objects(self.bucket, below, recursive=True))
+            items = self.client.list_objects(self.bucket, below, recursive=True)
+            found = {item.object_name or "": item.etag or "" for item in items}
         start = len(self.prefix) + 1 if self.prefix else 0
-        return sorted((item.object_name or "")[start:] for item in found)
+        return {name[start:]: found[name] for name in sorted(found)}
 
     def delete(self, uri: str) -> None:
         name = self._name(uri)

@@ -147,7 +147,9 @@ def evaluate(
     "ferline predict s3://photos/2026 --out s3://scores/2026 --parts --backend ray --workers 8"
 )
 def predict(
-    source: Annotated[str, typer.Argument(help="Folder of pictures, archive of one, or CSV; with --parts also s3://.")],
+    source: Annotated[
+        str, typer.Argument(help="Folder of pictures, archive of one, or CSV; with --parts a folder or s3://.")
+    ],
     out: Annotated[str, typer.Option(help="Parquet file to write, or folder of parts; what is done survives a stop.")],
     version: Annotated[str, typer.Option(help="Number or alias of the version that answers.")] = "champion",
     face: Annotated[str, typer.Option(help="auto, none or largest: how a face is looked for.")] = "auto",
@@ -158,7 +160,10 @@ def predict(
     workers: Annotated[int, typer.Option(min=1, help="ray: processes, a core each.")] = 2,
     as_json: Json = False,
 ) -> None:
-    """Score many pictures without a server; exit code 0 also where some cannot be read: their rows say why."""
+    """Score many pictures without a server; exit code 0 also where some cannot be read: their rows say why.
+
+    Into one file from a folder, an archive or a CSV; with --parts or --backend ray from a folder or s3://, in parts.
+    """
     from flows.offline import predict_batch, predict_offline
     from flows.parameters import BatchParameters
 

@@ -10,10 +10,9 @@ from components.drift import load_policy as load_drift_policy
 from components.journal import Journal, Logbook
 from components.registry import Registry
 from components.settings import Settings, load_settings, settings_store
-from components.store import RETRIES, Store
+from components.store import PATIENT, RETRIES, Store
 from components.validation import ValidationPolicy, load_policy
 
-PATIENT = 9
 """Requests that are sent again to a store that does not answer: about a minute."""
 
 

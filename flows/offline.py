@@ -1,15 +1,18 @@
 """`ferline predict`: a registered version answers pictures on this machine."""
 
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
 from components.errors import DataError
+from components.registry.records import ModelVersion
 from flows.context import registry, settings, work_folder
 from flows.parameters import BatchParameters
 from serving.batch import Batch, BatchScored, run_here, score_batch
 from serving.model import load_model
-from serving.offline import Report, Scored, score
+from serving.offline import Report, Scored, require_possible, score
 from serving.requests import Options
 
 
@@ -17,24 +20,38 @@ def predict_offline(
     source: Path, out: Path, version: str, face: str, explain: bool, tag: str, report: Report
 ) -> Scored:
     """Load the version as the service does, examples checked, and score the source into `out`."""
-    options = _options(face, tag)
-    models = registry()
-    found = models.get(version)
-    folder = models.download(found.version, work_folder(f"predict/{found.version}"))
+    options, (folder, found) = _options(face, tag), _model(version)
     return score(source.expanduser(), out.expanduser(), load_model(folder, found), options, explain, report)
 
 
 def predict_batch(asked: BatchParameters, report: Report) -> BatchScored:
     """The same into a Parquet file for every 512 pictures, in this process or on the cluster of the settings."""
-    options, models = _options(asked.face, asked.tag), registry()
-    found = models.get(asked.version)
-    folder = models.download(found.version, work_folder(f"predict/{found.version}"))
-    batch = Batch(asked.source, asked.out, folder, found, options, asked.explain)
+    options, (folder, found) = _options(asked.face, asked.tag), _model(asked.version)
+    batch = Batch(_from_root(asked.source), _from_root(asked.out), folder, found, options, asked.explain)
+    require_possible(load_model(folder, found), options, asked.explain)
     if asked.backend == "local":
         return score_batch(batch, run_here, report)
     from components.cluster.score import map_parts
 
     return score_batch(batch, lambda make, parts: map_parts(make, parts, asked.workers, settings().ray_address), report)
+
+
+def _model(version: str) -> tuple[Path, ModelVersion]:
+    """A version's artifact in a folder that all workers see, copied there once: others may be reading it."""
+    models = registry()
+    found = models.get(version)
+    target = work_folder("predict") / f"{found.version}-{found.model_sha256[:16]}"
+    if not target.exists():
+        with TemporaryDirectory(dir=target.parent) as scratch:
+            whole = models.download(found.version, Path(scratch) / "model")
+            with suppress(OSError):  # another process was quicker
+                whole.rename(target)
+    return target, found
+
+
+def _from_root(place: str) -> str:
+    """Workers start in folders of their own."""
+    return place if place.startswith("s3://") else str(Path(place).expanduser().absolute())
 
 
 def _options(face: str, tag: str) -> Options:

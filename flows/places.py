@@ -12,8 +12,7 @@ from flows.context import fetch
 
 def places(recipe: Recipe) -> dict[str, Path]:
     """Store URI -> local folder, for the weights, the teacher and the exclusion list that a recipe names by one."""
-    named = (recipe.model.pretrained, recipe.distill.teacher, recipe.data.exclude)
-    return {uri: fetch(uri) for uri in named if uri.startswith("s3://")}
+    return {uri: fetch(uri) for uri in recipe.outside if uri.startswith("s3://")}
 
 
 def data_here(recipe: Recipe) -> DataRecipe:

@@ -5,6 +5,8 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
@@ -18,15 +20,18 @@ from components.search.pictures import draw
 from components.search.records import Trial, assignments, parse_space
 from components.search.study import Asked, Pruned, Study
 from components.training.follow import Where
-from components.training.recipes import compose, flat, override, preset_source
+from components.training.recipes import compose, flat, override, places_here, preset_source
 from components.training.records import Recipe
 from flows.context import code_version, fetch, registry, settings, source_stamp, store, work_folder
 from flows.outcome import SearchOutcome
 from flows.parameters import DataParameters, SearchParameters
-from flows.places import excluded_digest
+from flows.places import excluded_digest, places
 from flows.summary import read_evaluation
-from flows.tasks import balance_task, evaluate_task, ingest_task, reuse, run_folder, train_run
+from flows.tasks import AGAIN, balance_task, evaluate_task, ingest_task, reuse, run_folder, train_run
 from flows.train import FRAME, evaluation_code, training_code, validated
+
+if TYPE_CHECKING:
+    from components.cluster.tune import Searched, Tried
 
 BEST, TRIALS, TABLE = "preset.py", "trials.json", "trials.md"
 LOST = 3
@@ -45,8 +50,10 @@ def hyperparameter_search(
     name = study_name(search, dataset)
     study = Study(work_folder("searches") / f"{name}.log", name, space, search.seed, search.prune)
     with registry().track(f"search-{name}", f"search {search.preset}", asdict(search)) as parent:
-        run = _side_by_side if search.backend == "ray" else _one_by_one
-        run(study, base, dataset, search, parent)
+        if search.backend == "ray":
+            _side_by_side(study, base, dataset, search, parent, name)
+        else:
+            _one_by_one(study, base, dataset, search, parent)
         place = _keep(study, base, search, parent)
     best = study.best()
     _publish(study, best)
@@ -70,42 +77,68 @@ def _one_by_one(study: Study, base: Recipe, dataset: str, search: SearchParamete
         try:
             _try(asked, base, dataset, search, parent.run_id)
             lost = 0
-        except TrainingError as error:
+        except (TrainingError, RecipeError) as error:
             asked.fail()
             lost += 1
             get_run_logger().warning("trial %d failed: %s", asked.number, error)
             if lost == LOST:
                 raise
-        except RecipeError as error:
-            asked.prune()  # the values do not go together; another choice may
-            get_run_logger().warning("trial %d is no recipe: %s", asked.number, error)
 
 
-def _side_by_side(study: Study, base: Recipe, dataset: str, search: SearchParameters, parent: TrackedRun) -> None:
+def _side_by_side(
+    study: Study, base: Recipe, dataset: str, search: SearchParameters, parent: TrackedRun, name: str
+) -> None:
     """What is missing, on the cluster; then on record here and in MLflow."""
-    from components.cluster.tune import Searched, epochs_of, search_on_ray
+    from components.cluster.tune import Searched
 
     missing = search.trials - study.done
     if missing < 1:
         return
-    what = Searched(search.preset, base, fetch(dataset), settings().runs)
-    state = work_folder("searches") / f"{parent.run_id}-{study.done}.ray"
-    place = settings().ray_address
-    for trial, out in search_on_ray(what, study.space, missing, search.workers, place, state, search.seed):
-        study.add(trial)
-        recipe = override(base, trial.assignments)
-        with registry().track(f"{parent.run_id}-{out.name}", search.preset, flat(recipe), parent.run_id) as run:
-            for line in epochs_of(out):
-                run.log_epoch(line)
-            if trial.macro_f1 is not None:
-                run.log_metrics({"public_test_macro_f1": trial.macro_f1})
-        shutil.rmtree(out, ignore_errors=True)
+    what = Searched(name, search.preset, base, fetch(dataset), settings().runs, places_here(base) | places(base))
+    state = work_folder("searches") / f"{name}.ray"
+    begun = state.exists()
+    for tried in tune_task(what, study, missing, search, state):
+        if tried.id not in study.ids:
+            _keep_trial(tried, base, search.preset, parent.run_id)
+            study.add(tried.trial, tried.id)
+        shutil.rmtree(tried.run, ignore_errors=True)
     shutil.rmtree(state)
+    if begun:  # perhaps by a search that was to be shorter
+        _side_by_side(study, base, dataset, search, parent, name)
+
+
+@task(name="trials on Ray", timeout_seconds=7 * 24 * 3600, cache_policy=NO_CACHE, **AGAIN)
+def tune_task(what: "Searched", study: Study, missing: int, search: SearchParameters, state: Path) -> list["Tried"]:
+    """All trials that are missing, as one job of the cluster; a second try goes on with them."""
+    from components.cluster.tune import search_on_ray
+
+    place, past = settings().ray_address, study.trials()
+    return search_on_ray(what, study.space, missing, search.workers, place, state, search.seed, past)
+
+
+def _keep_trial(tried: "Tried", base: Recipe, preset: str, parent: str) -> None:
+    """A trial of the cluster as a run below the search's in MLflow; what is no recipe was no run."""
+    from components.cluster.tune import epochs_of
+
+    try:
+        recipe = override(base, tried.trial.assignments)
+    except RecipeError:
+        return
+    with registry().track(f"{parent}-{tried.id}", preset, flat(recipe), parent) as run:
+        for line in epochs_of(tried.run):
+            run.log_epoch(line)
+        if tried.trial.macro_f1 is not None:
+            run.log_metrics({"public_test_macro_f1": tried.trial.macro_f1})
 
 
 def _try(asked: Asked, base: Recipe, dataset: str, search: SearchParameters, parent: str) -> None:
     """Train and score one choice, unless it is stopped early. Raises TrainingError, RecipeError."""
-    recipe = override(base, assignments(asked.values))
+    try:
+        recipe = override(base, assignments(asked.values))
+    except RecipeError as error:  # the values do not go together; another choice may
+        asked.prune()
+        get_run_logger().warning("trial %d is no recipe: %s", asked.number, error)
+        return
     sample = reuse(balance_task, dataset, recipe, excluded_digest(recipe), code_version(*FRAME, "components/balancing"))
     try:
         uri = trial_task(asked, search.preset, recipe, dataset, sample, parent)

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from components.errors import BadPicture, DataError, StoreError
+from components.errors import BadPicture, DataError, StoreNotFound
 from components.registry.records import ModelVersion
 from components.settings import load_settings, settings_store
-from components.store import Store
+from components.store import PATIENT, Store
 from serving.model import load_model
-from serving.offline import PART, Gray, Picture, answer_part
+from serving.offline import PART, Gray, Picture, answer_part, require_possible
 from serving.pictures import read_picture
 from serving.requests import Options
 
@@ -47,7 +47,7 @@ class Batch:
     """One job, as its workers need to know it."""
 
     source: str
-    """Folder, or s3://bucket/prefix on the server of the settings."""
+    """Folder, named from the root, or s3://bucket/prefix on the server of the settings."""
     out: str
     """The same, for the parts."""
     folder: Path
@@ -56,20 +56,29 @@ class Batch:
     options: Options
     explain: bool
 
-    def parts(self) -> list[Part]:
-        """Every part: its number and the names of its pictures. Raises DataError where there is no picture."""
-        found = [name for name in _place(self.source).list("") if not name.rpartition("/")[2].startswith(".")]
+    def __post_init__(self) -> None:
+        if f"{self.out.rstrip('/')}/".startswith(f"{self.source.rstrip('/')}/"):
+            raise DataError(f"{self.out} lies in {self.source}: its parts would be taken for pictures.")
+
+    def pictures(self) -> dict[str, str]:
+        """Name of every picture, with what changes where its content does. Raises DataError where there is none."""
+        if not self.source.startswith("s3://") and not Path(self.source).is_dir():
+            raise DataError(
+                f"{self.source} is no folder: parts are made of a folder or of s3://bucket/prefix; an archive or a CSV "
+                "is scored into one file, without --parts."
+            )
+        found = _place(self.source).stamps("")
+        found = {name: stamp for name, stamp in found.items() if not name.rpartition("/")[2].startswith(".")}
         if not found:
             raise DataError(f"{self.source} holds no picture.")
-        return [{"number": start // PART, "names": found[start : start + PART]} for start in range(0, len(found), PART)]
+        return found
 
-    def begin(self, parts: list[Part]) -> list[Part]:
+    def begin(self, pictures: Mapping[str, str], parts: list[Part]) -> list[Part]:
         """The parts that are missing in `out`; raises DataError where it was begun with other pictures or options."""
         target = _place(self.out)
+        lines = [self.source, str(PART), *(f"{name} {stamp}" for name, stamp in pictures.items())]
         facts = {
-            "pictures": hashlib.sha256(
-                "\n".join(name for part in parts for name in part["names"]).encode()
-            ).hexdigest(),
+            "pictures": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
             "model": self.version.model_sha256,
             "explain": self.explain,
             **self.options.model_dump(),
@@ -88,6 +97,7 @@ class Batch:
         """What does a part; loads and checks the model once."""
         threads = int(os.environ.get("OMP_NUM_THREADS", "0")) or None  # as many as Ray gave the worker
         model = load_model(self.folder, self.version, threads)
+        require_possible(model, self.options, self.explain)
         source, target, pool = _place(self.source), _place(self.out), ThreadPoolExecutor(threads)
 
         def work(part: Part) -> Part:
@@ -100,10 +110,16 @@ class Batch:
 
         return work
 
-    def finish(self, pictures: int, resumed: int) -> BatchScored:
-        """Count what is there and write done.json."""
+    def finish(self, parts: list[Part], pictures: int, resumed: int) -> BatchScored:
+        """Count what is there and write done.json; raises DataError where a part is not there."""
         target = _place(self.out)
-        errors = sum(_errors(target, name) for name in target.list("part-"))
+        files = [file_of(part["number"]) for part in parts]
+        if lost := set(files) - set(target.list("part-")):
+            raise DataError(
+                f"{len(lost)} of {len(files)} parts are not in {self.out}, {min(lost)} first: every worker must see "
+                "that place as this machine does. Run it again; what is there is kept."
+            )
+        errors = sum(_errors(target, name) for name in files)
         done = BatchScored(self.out, pictures, pictures - errors, errors, resumed, self.version.version)
         target.put_bytes(DONE, json.dumps(vars(done)).encode())
         return done
@@ -115,14 +131,15 @@ def score_batch(
     report: Callable[[str, int, int], None],
 ) -> BatchScored:
     """Do what is missing. run: goes over parts with what a worker makes, here or on a cluster."""
-    parts = batch.parts()
-    missing = batch.begin(parts)
-    pictures = sum(len(part["names"]) for part in parts)
+    found = batch.pictures()
+    names, pictures = list(found), len(found)
+    parts = [{"number": start // PART, "names": names[start : start + PART]} for start in range(0, pictures, PART)]
+    missing = batch.begin(found, parts)
     done = resumed = pictures - sum(len(part["names"]) for part in missing)
     for result in run(batch.worker, missing) if missing else ():
         done += result["pictures"]
         report("score", done, pictures)
-    return batch.finish(pictures, resumed)
+    return batch.finish(parts, pictures, resumed)
 
 
 def run_here(make: Callable[[], Callable[[Part], Part]], parts: list[Part]) -> Iterator[Part]:
@@ -136,15 +153,13 @@ def file_of(number: int) -> str:
 
 
 def _place(uri: str) -> Store:
-    if not uri.startswith("s3://"):
-        uri = str(Path(uri).expanduser().absolute())
-    return settings_store(load_settings(), uri)
+    return settings_store(load_settings(), uri, PATIENT)
 
 
 def _read(source: Store, name: str) -> Gray:
     try:
         return read_picture(source.read_bytes(name))
-    except (OSError, StoreError) as error:
+    except (OSError, StoreNotFound) as error:  # a server that does not answer is no fault of the picture
         raise BadPicture(f"the file cannot be read: {error}.") from error
 
 

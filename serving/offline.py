@@ -61,10 +61,7 @@ def score(source: Path, out: Path, model: ServedModel, options: Options, explain
     """
     if out.exists():
         raise DataError(f"{out} is there already; name another file, or remove it.")
-    if options.face == "all":
-        raise DataError("face=all has no place here: every picture has one row.")
-    if explain and not model.has_rollout:
-        raise DataError(f"version {model.version.version} has no attention: leave --explain out.")
+    require_possible(model, options, explain)
     parts = out.with_name(f".{out.name}.parts")
     _begin(parts, _stamp(source), model, options, explain)
     try:
@@ -83,6 +80,14 @@ def score(source: Path, out: Path, model: ServedModel, options: Options, explain
             report("score", done, len(names))
     errors = _join(parts, out)
     return Scored(str(out), len(names), len(names) - errors, errors, resumed, model.version.version)
+
+
+def require_possible(model: ServedModel, options: Options, explain: bool) -> None:
+    """Raises DataError for what one row a picture, or this model, cannot give."""
+    if options.face == "all":
+        raise DataError("face=all has no place here: every picture has one row.")
+    if explain and not model.has_rollout:
+        raise DataError(f"version {model.version.version} has no attention: leave --explain out.")
 
 
 def _open(source: Path, unpacked: Path) -> list[tuple[str, Picture]]:
@@ -143,7 +148,10 @@ def _pixels(text: str) -> Gray:
 def _stamp(source: Path) -> str:
     """What tells whether a source is the one that was begun with: its place, and its files' names, sizes and times."""
     if not source.exists():
-        raise DataError(f"{source} is not there; name a folder of pictures, an archive of one, or a CSV.")
+        raise DataError(
+            f"{source} is not there; name a folder of pictures, an archive of one, or a CSV, or with --parts "
+            "s3://bucket/prefix."
+        )
     files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
     lines = [f"{path.absolute()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     return hashlib.sha256("\n".join([str(source.absolute()), *lines]).encode()).hexdigest()
@@ -190,10 +198,10 @@ def answer_part(
     return table
 
 
-def _face(picture: Picture, model: ServedModel, options: Options) -> Face | FerlineError:
+def _face(picture: Picture, model: ServedModel, options: Options) -> Face | BadPicture:
     try:
         (face,) = cut_faces(picture(), options.face, model.size, options.margin)
-    except FerlineError as error:
+    except BadPicture as error:
         return error
     return Face(face.box, face.crop, face.crop)  # hundreds of whole photographs would fill the memory
 

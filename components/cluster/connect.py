@@ -10,11 +10,12 @@ from pathlib import Path
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
 os.environ.setdefault("RAY_COLOR_PREFIX", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # each trial says much the same
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C stops a search; Tune would end it as if it were done
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # ray's next default; without it a warning each time
 
 import ray
 
-from components.errors import ClusterError
+from components.errors import ClusterError, FerlineError
 
 HERE = Path(__file__).parents[2]
 
@@ -23,7 +24,7 @@ HERE = Path(__file__).parents[2]
 def cluster(address: str, workers: int) -> Iterator[int]:
     """Be connected; gives the number of GPUs there.
 
-    address: `ray://host:10001`, `host:6379` or `auto`; empty for a cluster of this machine with `workers` slots, which
+    address: `host:6379` or `auto`; empty for a cluster of this machine with `workers` slots, which
     ends with the block. Raises ClusterError where nothing answers or has room for so many workers.
     """
     _require_answer(address)
@@ -51,13 +52,24 @@ def cluster(address: str, workers: int) -> Iterator[int]:
 
 def _require_answer(address: str) -> None:
     """Ray itself tries for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    host, colon, port = address.rpartition(":")
     if not colon:
         return
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
         raise ClusterError(f"no Ray cluster answers at {address}: {error}.") from error
+
+
+def cause(error: BaseException) -> FerlineError:
+    """What went wrong in a worker, as it was raised there; Ray wraps it, differently from release to release."""
+    found: list[BaseException] = [error]
+    for one in found:
+        found += [each for each in (one.__cause__, getattr(one, "cause", None)) if isinstance(each, BaseException)]
+        found += list(getattr(one, "worker_failures", {}).values())
+    ours = next((one for one in found if isinstance(one, FerlineError)), None)
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return ours or ClusterError(f"work on Ray failed: {lines[-1]}")
 
 
 def _first(error: BaseException) -> str:

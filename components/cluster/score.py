@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from components.cluster.connect import cluster
+from components.cluster.connect import cause, cluster
 
 Part = dict[str, Any]
 Work = Callable[[Part], Part]
@@ -23,7 +23,8 @@ class _Worker:
 def map_parts(make: Callable[[], Work], parts: Sequence[Part], workers: int, address: str) -> Iterator[Part]:
     """What `make()` made of each part, in any order, as each is done; a part whose worker dies is done again.
 
-    make, and what it makes, are sent to the workers; parts and results are flat dictionaries. Raises ClusterError.
+    make, and what it makes, are sent to the workers; parts and results are flat dictionaries. Raises ClusterError,
+    and what a worker raised.
     """
     import ray.data
 
@@ -37,4 +38,7 @@ def map_parts(make: Callable[[], Work], parts: Sequence[Part], workers: int, add
             num_cpus=1,
             compute=ray.data.ActorPoolStrategy(size=workers),
         )
-        yield from done.iter_rows()
+        try:
+            yield from done.iter_rows()
+        except Exception as error:
+            raise cause(error) from error

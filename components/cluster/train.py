@@ -10,11 +10,11 @@ import shutil
 import sys
 from typing import Any
 
-from components.cluster.connect import cluster
-from components.errors import FerlineError, TrainingError
+from components.cluster.connect import cause, cluster
 from components.training import read_summary
 from components.training.__main__ import parser, run
 from components.training.loop import batch_share
+from components.training.recipes import places_here
 from components.training.records import RunSummary
 from components.training.train import Job, train
 
@@ -24,8 +24,8 @@ MOST_FAILURES = 3
 def train_on_ray(job: Job, workers: int, address: str) -> RunSummary:
     """Train in `workers` processes of a cluster, a GPU each where it has as many.
 
-    Raises RecipeError before a worker starts where the batch cannot be shared; ClusterError; TrainingError where
-    workers die again and again; whatever `train` raises.
+    Raises RecipeError before a worker starts where the batch cannot be shared; ClusterError, also where workers
+    die again and again; whatever `train` raises.
     """
     batch_share(job.recipe, workers)
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -44,8 +44,8 @@ def train_on_ray(job: Job, workers: int, address: str) -> RunSummary:
         )
         try:
             trainer.fit()
-        except Exception as error:  # Ray wraps what a worker raised, differently from release to release
-            raise _cause(error) from error
+        except Exception as error:
+            raise cause(error) from error
         finally:
             shutil.rmtree(state, ignore_errors=True)
     return read_summary(job.out)
@@ -59,19 +59,8 @@ def _worker(config: dict[str, Any]) -> None:
 def _absolute(job: Job) -> Job:
     """Workers start in folders of their own."""
     sample = job.sample.absolute() if job.sample else None
-    places = {uri: path.absolute() for uri, path in job.places.items()}
+    places = places_here(job.recipe) | {uri: path.absolute() for uri, path in job.places.items()}
     return Job(job.preset, job.recipe, job.data.absolute(), job.out.absolute(), sample, places)
-
-
-def _cause(error: BaseException) -> FerlineError:
-    """What went wrong in a worker, as the local training would have raised it."""
-    found: list[BaseException] = [error]
-    for one in found:
-        found += [each for each in (one.__cause__, getattr(one, "cause", None)) if isinstance(each, BaseException)]
-        found += list(getattr(one, "worker_failures", {}).values())
-    ours = next((one for one in found if isinstance(one, FerlineError)), None)
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return ours or TrainingError(f"training on Ray failed: {lines[-1]}")
 
 
 def main(arguments: list[str] | None = None) -> int:

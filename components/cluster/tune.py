@@ -5,6 +5,7 @@ running and a lost one goes on from its checkpoint.
 """
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from components.cluster.connect import cluster
 from components.dataset import open_dataset
-from components.errors import ClusterError
+from components.errors import ClusterError, RecipeError
 from components.evaluation.evaluate import evaluate
 from components.labels import PUBLIC_TEST
 from components.search.records import Dimension, Trial, Value, assignments
@@ -23,6 +24,7 @@ from components.training.follow import Where, run_training
 from components.training.recipes import override
 from components.training.records import Recipe
 
+MOST_FAILURES = 3
 GRACE, REDUCTION = 2, 3
 """Epochs that every trial gets; of those that got so far one in three goes on (ASHA, Li et al. 2020)."""
 
@@ -31,12 +33,28 @@ GRACE, REDUCTION = 2, 3
 class Searched:
     """What the trials have in common."""
 
+    name: str
+    """Of the search; with a trial's id it names a run folder."""
     preset: str
     base: Recipe
     data: Path
     """Folder of the dataset version, which all nodes must see."""
     runs: Path
     """Folder of the run folders, the same."""
+    places: Mapping[str, Path]
+    """Where what the recipes name lies, for all nodes."""
+
+    def run_folder(self, trial: str) -> Path:
+        return self.runs / f"{self.name}-{trial}"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial with Ray's name for it and its run folder."""
+
+    id: str
+    trial: Trial
+    run: Path
 
 
 def search_on_ray(
@@ -47,17 +65,21 @@ def search_on_ray(
     address: str,
     state: Path,
     seed: int,
-) -> list[tuple[Trial, Path]]:
-    """Run `trials` trials, `workers` at a time; each with its run folder. A search that was killed goes on.
+    past: Sequence[Trial],
+) -> list[Tried]:
+    """Run `trials` trials, `workers` at a time, chosen after those of the past. A search that was killed goes on.
 
-    state: folder of Ray's own records. Raises ClusterError.
+    state: folder of Ray's own records; where it is there, its own trials end, however many are asked for. Raises
+    ClusterError.
     """
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
-    with cluster(address, workers):
-        body = tune.with_resources(tune.with_parameters(_trial, what=what), {"cpu": 1})
+    known = [(trial.values, trial.macro_f1) for trial in past if trial.macro_f1 is not None]
+    with cluster(address, workers) as gpus:
+        share: dict[str, float] = {"cpu": 1, "gpu": 1 if gpus >= workers else 0}
+        body = tune.with_resources(tune.with_parameters(_trial, what=what), share)
         if tune.Tuner.can_restore(str(state)):
             tuner = tune.Tuner.restore(str(state), trainable=body, resume_errored=True)
         else:
@@ -65,52 +87,69 @@ def search_on_ray(
             tuner = tune.Tuner(
                 body,
                 tune_config=tune.TuneConfig(
-                    metric="score", mode="max", num_samples=trials, max_concurrent_trials=workers,
-                    search_alg=OptunaSearch(distributions(space), metric="score", mode="max", sampler=sampler(seed)),
-                    scheduler=ASHAScheduler(max_t=epochs + 1, grace_period=GRACE, reduction_factor=REDUCTION),
+                    num_samples=trials, max_concurrent_trials=workers,
+                    search_alg=OptunaSearch(
+                        distributions(space), metric="choice", mode="max", sampler=sampler(seed + len(past)),
+                        points_to_evaluate=[values for values, _ in known] or None,
+                        evaluated_rewards=[score for _, score in known] or None,
+                    ),
+                    scheduler=ASHAScheduler(
+                        metric="validation", mode="max", max_t=epochs + 1, grace_period=GRACE,
+                        reduction_factor=REDUCTION,
+                    ),
+                    trial_dirname_creator=lambda trial: str(trial.trial_id),
                 ),
-                run_config=tune.RunConfig(name=state.name, storage_path=str(state.parent), verbose=0),
+                run_config=tune.RunConfig(
+                    name=state.name, storage_path=str(state.parent), verbose=0,
+                    failure_config=tune.FailureConfig(max_failures=MOST_FAILURES),
+                ),
             )  # fmt: skip
         results = tuner.fit()
     found = [_record(number, results[number], what) for number in range(len(results))]
-    if all(trial.state == "failed" for trial, _ in found):
+    if all(tried.trial.state == "failed" for tried in found):
         raise ClusterError(f"every trial failed; the last said: {results[len(results) - 1].error}")
     return found
 
 
-def run_folder(what: Searched, recipe: Recipe) -> Path:
-    return what.runs / f"{what.data.name}-{recipe.digest[:16]}"
-
-
 def _trial(config: dict[str, Value], what: Searched) -> None:
-    """In a worker: train, telling of each epoch, and score on PublicTest."""
+    """In a worker: train, telling of each epoch, and score on PublicTest.
+
+    `validation` is what trials are stopped by, `choice` what the next ones are chosen by.
+    """
     from ray import tune
 
-    recipe = override(what.base, assignments(config))
-    out = run_folder(what, recipe)
+    try:
+        recipe = override(what.base, assignments(config))
+    except RecipeError as error:  # the values do not go together; another choice may
+        tune.report({"validation": 0.0, "choice": 0.0, "epoch": 0, "refused": str(error)})
+        return
+    out = what.run_folder(tune.get_context().get_trial_id())
+    last = [0.0]
 
     def epoch(values: Mapping[str, float]) -> None:
-        tune.report({"score": values["validation_macro_f1"], "epoch": int(values["epoch"])})
+        last[0] = values["validation_macro_f1"]
+        tune.report({"validation": last[0], "choice": last[0], "epoch": int(values["epoch"])})
 
     with TemporaryDirectory() as scratch:
         asked = Path(scratch) / "recipe.json"
         asked.write_text(recipe.to_json())
-        run_training(asked, what.preset, what.data, None, out, print, epoch, Where(threads=1))
+        run_training(asked, what.preset, what.data, None, out, print, epoch, Where(threads=1), what.places)
     summary = read_summary(out)
+    shutil.rmtree(out / "public", ignore_errors=True)  # of a try that was lost after it
     scored = evaluate(
         out / "model.onnx", open_dataset(what.data), PUBLIC_TEST, out / "public", what.preset, summary.temperature
     )
     macro_f1 = scored.figures.macro_f1
-    tune.report({"score": macro_f1, "macro_f1": macro_f1, "epoch": summary.epochs})
+    tune.report({"validation": last[0], "choice": macro_f1, "macro_f1": macro_f1, "epoch": summary.epochs})
 
 
-def _record(number: int, result: Any, what: Searched) -> tuple[Trial, Path]:
-    values, metrics = dict(result.config), result.metrics or {}
-    out = run_folder(what, override(what.base, assignments(values)))
+def _record(number: int, result: Any, what: Searched) -> Tried:
+    metrics, name = result.metrics or {}, Path(result.path).name
     macro_f1 = metrics.get("macro_f1")
     state = "failed" if result.error else "pruned" if macro_f1 is None else "complete"
-    epochs = metrics.get("epoch", 0)
-    return Trial(number, state, values, macro_f1 if state == "complete" else None, epochs), out  # type: ignore[arg-type]
+    score = macro_f1 if state == "complete" else None
+    trial = Trial(number, state, dict(result.config), score, metrics.get("epoch", 0))  # type: ignore[arg-type]
+    return Tried(name, trial, what.run_folder(name))
 
 
 def epochs_of(run: Path) -> list[dict[str, float]]:

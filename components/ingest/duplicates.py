@@ -25,8 +25,10 @@ REACH = 3  # pixels of a 48-pixel face
 ROUGH_CORRELATION = 0.75  # at half the size: an eighth of the work, loses no confirmed pair of FER-2013
 SIDE = 48  # faces are compared at this size
 CHUNK = 256  # pairs compared at once
+PIECE = 20_000  # pairs after which those are left out that are joined already: frames of a film propose millions
 
 Floats = npt.NDArray[np.float32]
+Groups = npt.NDArray[np.int32]
 
 
 def pixel_hashes(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.str_]:
@@ -53,22 +55,34 @@ def duplicate_groups(
     exact, _ = pd.factorize(pd.Series(sha256))
     first = np.unique(exact, return_index=True)[1]  # row of the first image of each exact group
     pairs = near_pairs(images, first, phash[first], report)
-    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(first),) * 2)
-    _, component = connected_components(graph, directed=False)
-    near, _ = pd.factorize(pd.Series(component[exact]))
+    near, _ = pd.factorize(pd.Series(_joined(pairs, len(first))[exact]))
     return exact.astype(np.int32), near.astype(np.int32)
 
 
 def near_pairs(images: npt.NDArray[np.uint8], rows: Rows, phash: npt.NDArray[np.uint64], report: Report) -> Pairs:
-    """Confirmed pairs of near-duplicates among distinct images, as places in `rows`.
+    """Confirmed pairs of near-duplicates among distinct images, as places in `rows`: enough to join every group.
 
     images: uint8 [N, 48, 48], may be memory-mapped; rows: the distinct ones among them, [D]; phash: theirs, [D].
     """
-    found = [np.zeros((0, 2), np.int64)]
-    for pairs in close_pairs(phash, report):
-        pairs = pairs[moved_correlations(images, rows[pairs], (REACH + 1) // 2, halved=True) >= ROUGH_CORRELATION]
-        found.append(pairs[moved_correlations(images, rows[pairs], REACH) >= MIN_CORRELATION])
+    found, fresh = [np.zeros((0, 2), np.int64)], 0
+    group: Groups = np.arange(len(rows), dtype=np.int32)
+    for proposed in close_pairs(phash, report):
+        for start in range(0, len(proposed), PIECE):
+            pairs = proposed[start : start + PIECE]
+            pairs = pairs[group[pairs[:, 0]] != group[pairs[:, 1]]]
+            pairs = pairs[moved_correlations(images, rows[pairs], (REACH + 1) // 2, halved=True) >= ROUGH_CORRELATION]
+            found.append(pairs[moved_correlations(images, rows[pairs], REACH) >= MIN_CORRELATION])
+            fresh += len(found[-1])
+            if fresh > PIECE // 2:
+                group, fresh = _joined(np.concatenate(found), len(rows)), 0
     return np.concatenate(found)
+
+
+def _joined(pairs: Pairs, count: int) -> Groups:
+    """Number of the connected component of each of `count` images, int32 [count]."""
+    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count,) * 2)
+    components: Groups = connected_components(graph, directed=False)[1]
+    return components
 
 
 def moved_correlations(faces: npt.NDArray[np.uint8], pairs: Pairs, reach: int, halved: bool = False) -> Floats:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from components.dataset import PRODUCTION, Dataset, Origin
+from components.dataset import PRODUCTION, Dataset, Origin, row_blocks
 from components.errors import DataError
 from components.ingest.duplicates import pixel_hashes
 from components.ingest.records import Faces, Ingested, Report
-from components.ingest.resize import resize_faces
+from components.ingest.resize import pixel_file, resize_faces
 from components.ingest.version import write_version
 from components.labels import PUBLIC_TEST, TRAINING
 
@@ -66,15 +66,21 @@ def extend(base: Dataset, new: NewFaces, share: float, work: Path, report: Repor
             f"{len(new.ids)} new images cannot be divided with a held-back share of {share}: wait for more."
         )
     options: dict[str, str | int | float | bool] = {"base": base.info.fingerprint, "held_back": share}
+    work.mkdir(parents=True, exist_ok=True)
+    images = pixel_file(work, len(base.images) + int((~back).sum()), base.info.height)  # it need not fit into memory
+    for part in row_blocks(len(base.images), images[:1].nbytes):
+        images[part] = base.images[part]
+    images[len(base.images) :] = new.images[~back]
     kept = Faces(
-        np.concatenate([np.asarray(base.images), new.images[~back]]),
+        images,
         np.concatenate([base.labels, new.labels[~back]]),
         np.concatenate([base.manifest["split"].to_numpy(np.str_), np.full(int((~back).sum()), TRAINING)]),
         [*base.manifest["source"], *_sources(new, ~back)],
     )
     apart = Faces(new.images[back], new.labels[back], np.full(int(back.sum()), PUBLIC_TEST), _sources(new, back))
     name = base.info.origin.name
-    dataset = write_version(kept, pixel_hashes(kept.images), Origin("feedback", name, options), work, report)
+    known = np.concatenate([base.manifest["sha256"].to_numpy(np.str_), sha256[~back]])
+    dataset = write_version(kept, known, Origin("feedback", name, options), work, report)
     held = write_version(apart, sha256[back], Origin("held back", name, options), work, report)
     return Extended(dataset, held, int((~back).sum()), int(back.sum()), tuple(new.ids))
 

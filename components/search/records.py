@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.errors import RecipeError
-from components.training.recipes import flat, override
+from components.training.recipes import kind_of, override
 from components.training.records import Recipe
 
 Value = int | float | str | bool
@@ -85,7 +85,7 @@ def _parse(recipe: Recipe, text: str) -> Dimension:
     if match := _RANGE.fullmatch(values):
         override(recipe, [f"{key}={match['low']}"])
         override(recipe, [f"{key}={match['high']}"])
-        whole = isinstance(flat(recipe)[key], int)
+        whole = kind_of(key) is int
         low, high, log = float(match["low"]), float(match["high"]), bool(match["log"])
         if not low < high or (log and low <= 0):
             raise RecipeError(f"{text!r}: the lower end must lie below the upper one{', above 0' if log else ''}.")

@@ -12,6 +12,7 @@ from components.search.records import Dimension, Trial, Value
 
 STARTUP, WARMUP = 4, 2
 """Trials that are never cut short, and epochs of each that are not judged (median rule, Golovin et al. 2017)."""
+_ID = "elsewhere"
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
@@ -71,8 +72,13 @@ class Study:
         trial = self.study.ask(distributions(self.space))
         return Asked(self.study, trial, dict(trial.params))
 
-    def add(self, trial: Trial) -> None:
-        """Put a trial on record that was run elsewhere."""
+    @property
+    def ids(self) -> set[str]:
+        """Names of the trials that were run elsewhere and are on record."""
+        return {trial.user_attrs.get(_ID, "") for trial in self.study.get_trials(deepcopy=False)}
+
+    def add(self, trial: Trial, name: str) -> None:
+        """Put a trial on record that was run elsewhere, under its name there."""
         self.study.add_trial(
             optuna.trial.create_trial(
                 state=next(state for state, name in _STATES.items() if name == trial.state),
@@ -80,6 +86,7 @@ class Study:
                 distributions=distributions(self.space),
                 value=trial.macro_f1,
                 intermediate_values={trial.epochs: trial.macro_f1 or 0.0} if trial.epochs else {},
+                user_attrs={_ID: name},
             )
         )
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.errors import FerlineError, TrainingError
+from components.errors import ClusterError, FerlineError, TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, train: "Callable[[Job], RunSummary]") -> in
         summary = train(Job(options.preset, recipe, options.data, options.out, options.sample, places))
     except (FerlineError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1 if isinstance(error, TrainingError | OSError) else 2
+        return 1 if isinstance(error, TrainingError | ClusterError | OSError) else 2
     print(summary.to_json())
     return 0
 

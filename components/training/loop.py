@@ -172,7 +172,7 @@ def batch_share(recipe: Recipe, processes: int) -> int:
 
 def arguments(recipe: Recipe, device: Device, out: Path, processes: int) -> TrainingArguments:
     """A recipe in the Trainer's words. Early stopping and the best checkpoint go by validation macro-F1."""
-    return TrainingArguments(
+    made = TrainingArguments(
         output_dir=str(out / "checkpoints"),
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=batch_share(recipe, processes),
@@ -199,6 +199,9 @@ def arguments(recipe: Recipe, device: Device, out: Path, processes: int) -> Trai
         disable_tqdm=True,
         report_to=[],
     )
+    if made.n_gpu > 1:  # the Trainer would spread one process over all it sees, each with a batch of its own
+        made._n_gpu = 1
+    return made
 
 
 def build_trainer(

@@ -128,10 +128,17 @@ def _assign(recipe: Recipe, raw: dict[str, Any], key: str, value: str) -> None:
             f"no recipe key {key!r}. Did you mean {', '.join(near) or 'one of ' + ', '.join(keys(recipe))}?"
         )
     *path, last = key.split(".")
-    cls: Any = Recipe
     for part in path:
-        raw, cls = raw[part], get_type_hints(cls)[part]
-    raw[last] = _parse(get_type_hints(cls)[last], key, value)
+        raw = raw[part]
+    raw[last] = _parse(kind_of(key), key, value)
+
+
+def kind_of(key: str) -> Any:
+    """The declared type of a recipe key."""
+    hint: Any = Recipe
+    for part in key.split("."):
+        hint = get_type_hints(hint)[part]
+    return hint
 
 
 def _parse(hint: Any, key: str, value: str) -> object:
@@ -167,6 +174,11 @@ def from_json(text: str) -> Recipe:
 def read_recipe(run: Path) -> Recipe:
     """The recipe of a run folder."""
     return from_json((run / "recipe.json").read_text())
+
+
+def places_here(recipe: Recipe) -> dict[str, Path]:
+    """What a recipe names by a path of this machine -> that path from the root, for workers with folders of their own."""
+    return {name: Path(name).absolute() for name in recipe.outside if Path(name).exists()}
 
 
 def _build(cls: type[Any], raw: Mapping[str, object], prefix: str) -> object:

@@ -252,6 +252,11 @@ class Recipe:
         return json.dumps(asdict(self), indent=2, sort_keys=True)
 
     @property
+    def outside(self) -> tuple[str, ...]:
+        """What lies outside of the recipe: weights, a teacher, an exclusion list, by name or URI."""
+        return tuple(filter(None, (self.model.pretrained, self.distill.teacher, self.data.exclude)))
+
+    @property
     def digest(self) -> str:
         """sha256 of recipe.json, hex."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()

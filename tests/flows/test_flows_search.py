@@ -68,6 +68,55 @@ def test_ray_tune_runs_trials_side_by_side(bench: Any) -> None:
     nested = [run for run in runs_of(bench) if "mlflow.parentRunId" in run.data.tags]
     assert len(nested) == 3
     assert all(run.data.metrics["validation_macro_f1"] >= 0 for run in nested)
+    more = bench.document(*SEARCH, "--trials", "4", "--backend", "ray", "--workers", "2")
+    assert more["trials"][:3] == outcome["trials"], "a longer search keeps the shorter one's"
+    assert more["trials"][3]["values"] not in [trial["values"] for trial in outcome["trials"]]
+
+
+@pytest.mark.e2e
+def test_a_killed_search_on_ray_goes_on_and_loses_no_trial(bench: Any) -> None:
+    asked = (*SEARCH, "--trials", "4", "--backend", "ray", "--workers", "2")
+    child = subprocess.Popen(
+        bench.command(*asked), env=bench.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 250
+    while not list(bench.home.glob("runs/*/summary.json")):  # a trial has trained to its end
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    outcome = bench.document(*asked)
+    assert [trial["state"] in ("complete", "pruned") for trial in outcome["trials"]] == [True] * 4
+    assert not list((bench.home / "runs").glob("*"))
+    assert not list((bench.home / "work" / "searches").glob("*.ray"))
+
+
+@pytest.mark.e2e
+def test_a_search_that_cannot_train_at_all_says_so_and_counts_no_trial(bench: Any) -> None:
+    """The fault is not the values': a search begun again after it is mended starts where this one did."""
+    done = bench.ferline(*SEARCH, "--trials", "4", "--set", "model.pretrained=/nowhere")
+    assert done.returncode != 0
+    assert "no finished run" in done.stdout + done.stderr
+    study = next((bench.home / "work" / "searches").glob("*.log"))
+    assert '"state":2' not in study.read_text().replace(" ", ""), "PRUNED"
+
+
+def test_values_that_make_no_recipe_are_told_to_tune_and_do_not_stop_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from ray import tune
+
+    from components.cluster.tune import Searched, _trial
+    from components.training.recipes import compose
+
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(tune, "report", told.append)
+    base = compose("quick", ["epochs=3", "early_size=16"], small=True)
+    _trial({"epochs": 2, "early_epochs": 2}, Searched("s", "quick", base, tmp_path, tmp_path, {}))
+    assert [line["choice"] for line in told] == [0.0]
+    assert "early_epochs" in told[0]["refused"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.dataset import open_dataset
-from components.ingest import IngestOptions, ingest
+from components.ingest import IngestOptions, duplicates, ingest
 from components.ingest.duplicates import (
     MIN_CORRELATION,
     REACH,
@@ -143,6 +143,25 @@ def test_confirmed_pairs_are_both_close_by_hash_and_alike(drawn) -> None:
     assert (pairs[:, 0] < pairs[:, 1]).all()
     assert np.bitwise_count(phash[pairs[:, 0]] ^ phash[pairs[:, 1]]).max() <= MAX_BITS
     assert moved_correlations(images, pairs, REACH).min() >= MIN_CORRELATION
+
+
+def test_a_crowd_of_near_duplicates_is_not_compared_each_with_each(drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the frames of a film: once they are joined, no more of their pairs are looked at."""
+    rng = np.random.default_rng(0)
+    frames = drawn.images[:1].astype(np.int16) + rng.integers(-1, 2, (60, *drawn.images.shape[1:]))
+    images = np.concatenate([drawn.images[1:20], frames.clip(0, 255).astype(np.uint8)])
+    whole = groups(images)[1]
+    looked: list[int] = []
+
+    def counted(faces, pairs, *rest, **more):
+        looked.append(len(pairs))
+        return moved_correlations(faces, pairs, *rest, **more)
+
+    monkeypatch.setattr(duplicates, "moved_correlations", counted)
+    monkeypatch.setattr(duplicates, "PIECE", 50)
+    assert groups(images)[1].tolist() == whole.tolist()
+    assert len(set(whole[-60:].tolist())) == 1
+    assert sum(looked) < 0.3 * 60 * 59, "each pair is looked at twice, roughly and closely"
 
 
 def test_a_dataset_version_carries_the_groups(drawn, tmp_path) -> None:

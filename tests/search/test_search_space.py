@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from components.errors import RecipeError
 from components.search.pictures import draw
-from components.search.records import PAPER, Dimension, assignments, parse_space
+from components.search.records import PAPER, Dimension, Trial, Value, assignments, parse_space
 from components.search.study import Pruned, Study
 from components.training.recipes import load_preset, override, preset_names, preset_source
 
@@ -38,6 +38,12 @@ def test_every_range_of_the_paper_is_one_of_its_recipe_keys() -> None:
 def test_a_dimension_that_cannot_be_is_refused(text: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         parse_space(BASE, [text])
+
+
+def test_a_range_is_of_its_keys_kind_whatever_the_preset_says() -> None:
+    """Presets write a whole number where a float is meant."""
+    assert parse_space(BASE, ["schedule.warmup_epochs=0.2..0.8"])[0].kind == "float"
+    assert parse_space(BASE, ["batch_size=32..64"])[0].kind == "int"
 
 
 def test_a_key_stands_in_a_space_once_and_some_key_does() -> None:
@@ -81,6 +87,18 @@ def test_a_study_that_goes_on_does_not_draw_its_first_trials_again(tmp_path: Pat
     for asked in drawn:
         asked.complete(0.1)
     assert _open(tmp_path).ask().values["optimizer.lr"] not in [asked.values["optimizer.lr"] for asked in drawn]
+
+
+def test_a_trial_that_was_run_elsewhere_is_known_by_its_name(tmp_path: Path) -> None:
+    values: dict[str, Value] = {"optimizer.lr": 1e-3, "batch_size": "32", "schedule.plateau_patience": 3}
+    study = _open(tmp_path)
+    study.ask().complete(0.1)
+    study.add(Trial(0, "complete", values, 0.7, 4), "abc_0001")
+    again = _open(tmp_path)
+    assert "abc_0001" in again.ids
+    best = again.best()
+    assert best is not None
+    assert (best.values, best.macro_f1, again.done) == (values, 0.7, 2)
 
 
 def test_what_does_worse_than_half_is_stopped_and_what_does_better_is_not(tmp_path: Path) -> None:

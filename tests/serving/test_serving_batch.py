@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 from PIL import Image
 
 from components.dataset import Dataset
-from components.errors import DataError
+from components.errors import DataError, StoreUnreachable
 from components.labels import CLASSES
-from components.store import S3Store
+from components.store import LocalStore, S3Store
 from serving import batch as module
 from serving import offline
 from serving.batch import Batch, run_here, score_batch
@@ -91,13 +92,57 @@ def test_other_pictures_or_options_are_refused(shelf, photos: Path, tmp_path: Pa
     with pytest.raises(DataError, match="begun with other"):
         score_batch(make(shelf, str(photos), out), run_here, quiet)
     with pytest.raises(DataError, match="something else"):
-        score_batch(make(shelf, str(photos), str(photos)), run_here, quiet)
+        score_batch(make(shelf, str(photos), str(photos.parent)), run_here, quiet)
+    for inside in (photos, photos / "scores"):
+        with pytest.raises(DataError, match="would be taken for pictures"):
+            make(shelf, str(photos), str(inside))
     assert sorted(os.listdir(photos)) == ["deep", "new.png", "notes.txt"]
 
 
+def test_a_picture_that_changed_is_another_one(shelf, photos: Path, tmp_path: Path) -> None:
+    out, one = str(tmp_path / "out"), photos / "deep" / "000.png"
+    score_batch(make(shelf, str(photos), out), run_here, quiet)
+    one.write_bytes((photos / "deep" / "001.png").read_bytes())
+    with pytest.raises(DataError, match="begun with other"):
+        score_batch(make(shelf, str(photos), out), run_here, quiet)
+
+
+def test_parts_that_workers_wrote_elsewhere_are_missed(shelf, photos: Path, tmp_path: Path) -> None:
+    def elsewhere(make_worker, parts):
+        return ({"pictures": len(part["names"]), "errors": 0} for part in parts)
+
+    with pytest.raises(DataError, match="3 of 3 parts are not in"):
+        score_batch(make(shelf, str(photos), str(tmp_path / "out")), elsewhere, quiet)
+    assert not (tmp_path / "out" / "done.json").exists()
+
+
+def test_a_store_that_is_away_is_no_fault_of_the_pictures(
+    shelf, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> bytes:
+        raise StoreUnreachable("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "read_bytes", away)
+        with pytest.raises(StoreUnreachable):
+            score_batch(make(shelf, str(photos), str(tmp_path / "out")), run_here, quiet)
+    assert not list((tmp_path / "out").glob("*.parquet"))
+    assert score_batch(make(shelf, str(photos), str(tmp_path / "out")), run_here, quiet).errors == 1
+
+
+def test_what_one_row_a_picture_cannot_give_is_refused(shelf, photos: Path, tmp_path: Path) -> None:
+    batch = make(shelf, str(photos), str(tmp_path / "out"))
+    with pytest.raises(DataError, match="face=all has no place here"):
+        score_batch(replace(batch, options=Options(face="all")), run_here, quiet)
+    with pytest.raises(DataError, match="is no folder"):
+        score_batch(make(shelf, str(photos / "notes.txt"), str(tmp_path / "out")), run_here, quiet)
+
+
 def test_an_empty_place_is_refused(shelf, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
     with pytest.raises(DataError, match="holds no picture"):
-        score_batch(make(shelf, str(tmp_path / "nothing"), str(tmp_path / "out")), run_here, quiet)
+        score_batch(make(shelf, str(nothing), str(tmp_path / "out")), run_here, quiet)
     assert not (tmp_path / "out").exists()
 
 
