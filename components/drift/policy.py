@@ -95,7 +95,7 @@ class DriftPolicy(BaseModel):
 
     model_config = STRICT
 
-    false_alarm: Annotated[float, Field(gt=0, lt=0.5)] = 0.03
+    false_alarm: Annotated[float, Field(gt=0, lt=0.5)] = 0.02
     """How often a check may fire on a window without drift: its threshold is never below what so few resamples of the
     reference, of the window's size, exceed."""
     window: WindowPolicy = WindowPolicy()

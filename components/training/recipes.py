@@ -51,6 +51,7 @@ def tiny(recipe: Recipe) -> Recipe:
     return dataclasses.replace(
         recipe,
         model=model,
+        data=dataclasses.replace(recipe.data, validation_share=0.05),
         pretrain=pretrain,
         top_blocks=1,
         epochs=2,
@@ -177,7 +178,7 @@ def read_recipe(run: Path) -> Recipe:
 
 
 def places_here(recipe: Recipe) -> dict[str, Path]:
-    """What a recipe names by a path of this machine -> that path from the root, for workers with folders of their own."""
+    """What a recipe names by a path of this machine -> it from the root, for workers with folders of their own."""
     return {name: Path(name).absolute() for name in recipe.outside if Path(name).exists()}
 
 

@@ -32,7 +32,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Images], npt.
     else:
         folder = tmp_path_factory.mktemp("model")
         dataset = open_dataset(ingest("synthetic", folder, IngestOptions()).folder)
-        recipe = override(load_preset("quick"), ["epochs=8", "precision=fp32"])  # the same model on every processor
+        recipe = override(load_preset("quick"), ["epochs=10", "precision=fp32"])  # the same model on every processor
         train(Job("quick", recipe, dataset.root, folder / "run"), lambda _: None)
         model = folder / "run" / "model.onnx"
     return lambda images: score(model, images).probabilities
