@@ -20,7 +20,7 @@ from components.errors import TrainingError
 from components.report import ModelRun
 from components.report.comparison import Comparison, Contest, Repeat
 from components.report.comparison_page import PAGE, TEXT, write_comparison
-from components.training import read_summary
+from components.training import read_epochs, read_summary
 from components.training.recipes import compose, read_recipe
 from components.training.records import Recipe
 from flows.artifacts import publish_page
@@ -152,20 +152,16 @@ def _repeat(entrant: Entrant) -> Repeat:
         evaluation_uri=entrant.evaluation_uri,
         recipe=read_recipe(run),
         hardware=f"{environment['device']}, torch {environment['torch']}",
-        pretraining_s=sum(line["seconds"] for line in _lines(run / PRETRAINING)),
+        pretraining_s=sum(line["seconds"] for line in read_epochs(run, PRETRAINING)),
         run=ModelRun(
             name=entrant.preset,
             summary=read_summary(run),
-            epochs=_lines(run / "metrics.jsonl"),
+            epochs=read_epochs(run),
             evaluation=read_evaluation(entrant.evaluation_uri),
             predictions=pd.read_parquet(evaluation / "predictions.parquet"),
             model=run / "model.onnx",
         ),
     )
-
-
-def _lines(path: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _without_pictures(text: Path) -> str:

@@ -16,6 +16,7 @@ from components.balancing.selection import EXCLUDE
 from components.dataset import Dataset, open_dataset
 from components.gate import Decision
 from components.report import ModelRun, RunRecord, write_report
+from components.training import read_epochs
 from components.training.recipes import from_json
 from components.training.records import Recipe, RunSummary
 from components.validation import ValidationReport
@@ -79,7 +80,7 @@ def _run(candidate: CandidateOutcome) -> ModelRun:
     return ModelRun(
         name=candidate.name,
         summary=RunSummary.from_json((run / "summary.json").read_text()),
-        epochs=[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()],
+        epochs=read_epochs(run),
         evaluation=read_evaluation(candidate.evaluation_uri),
         predictions=pd.read_parquet(fetch(candidate.evaluation_uri) / "predictions.parquet"),
         model=run / "model.onnx",

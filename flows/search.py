@@ -19,6 +19,7 @@ from components.registry import TrackedRun
 from components.search.pictures import draw
 from components.search.records import Trial, assignments, parse_space
 from components.search.study import Asked, Pruned, Study
+from components.training import read_epochs
 from components.training.follow import Where
 from components.training.recipes import compose, flat, override, places_here, preset_source
 from components.training.records import Recipe
@@ -118,14 +119,12 @@ def tune_task(what: "Searched", study: Study, missing: int, search: SearchParame
 
 def _keep_trial(tried: "Tried", base: Recipe, preset: str, parent: str) -> None:
     """A trial of the cluster as a run below the search's in MLflow; what is no recipe was no run."""
-    from components.cluster.tune import epochs_of
-
     try:
         recipe = override(base, tried.trial.assignments)
     except RecipeError:
         return
     with registry().track(f"{parent}-{tried.id}", preset, flat(recipe), parent) as run:
-        for line in epochs_of(tried.run):
+        for line in read_epochs(tried.run):
             run.log_epoch(line)
         if tried.trial.macro_f1 is not None:
             run.log_metrics({"public_test_macro_f1": tried.trial.macro_f1})

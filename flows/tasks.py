@@ -26,6 +26,7 @@ from components.gate import load_policy as load_gate_policy
 from components.ingest import IngestOptions, ingest_to_store
 from components.labels import PUBLIC_TEST
 from components.registry import TrackedRun, build_package, promote, register, reject
+from components.training import read_epochs
 from components.training.follow import Where, run_training
 from components.training.recipes import flat, read_recipe
 from components.training.records import Recipe, RunSummary
@@ -170,8 +171,8 @@ def take_in_task(folder: str, summary: RunSummary, dataset_uri: str) -> str:
     shutil.copytree(source, out, dirs_exist_ok=True)
     with registry().track(key, summary.preset, {"preset": summary.preset, **flat(read_recipe(out))}) as run:
         run.log_dataset(dataset_uri, info)
-        for line in (out / "metrics.jsonl").read_text().splitlines():
-            run.log_epoch(json.loads(line))
+        for line in read_epochs(out):
+            run.log_epoch(line)
         _log_run(run, out, summary.preset)
     uri = store().put_folder(out, f"runs/{key}")
     shutil.rmtree(out)
@@ -184,7 +185,7 @@ def _log_run(run: TrackedRun, out: Path, preset: str) -> None:
 
     summary = RunSummary.from_json((out / "summary.json").read_text())
     run.log_metrics(summary.cost)
-    epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    epochs = read_epochs(out)
     (out / "curves.png").write_bytes(curves_png(epochs, preset))
     for name in ("recipe.json", "summary.json", "environment.json", "curves.png"):
         run.log_files(out / name)

@@ -4,7 +4,6 @@ Every trial is the training of components/training in a child of a Ray worker, s
 running and a lost one goes on from its checkpoint.
 """
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -150,9 +149,3 @@ def _record(number: int, result: Any, what: Searched) -> Tried:
     score = macro_f1 if state == "complete" else None
     trial = Trial(number, state, dict(result.config), score, metrics.get("epoch", 0))  # type: ignore[arg-type]
     return Tried(name, trial, what.run_folder(name))
-
-
-def epochs_of(run: Path) -> list[dict[str, float]]:
-    """metrics.jsonl of a run folder."""
-    path = run / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

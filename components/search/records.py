@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.errors import RecipeError
-from components.training.recipes import kind_of, override
+from components.training.recipes import assignment, kind_of, override
 from components.training.records import Recipe
 
 Value = int | float | str | bool
@@ -59,7 +59,7 @@ class Trial:
 
 def assignments(values: dict[str, Value]) -> list[str]:
     """`key=value` texts."""
-    return [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items()]
+    return [assignment(key, value) for key, value in values.items()]
 
 
 def parse_space(recipe: Recipe, texts: Iterable[str]) -> tuple[Dimension, ...]:

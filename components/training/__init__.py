@@ -3,12 +3,15 @@
 Needs torch, transformers and scikit-learn; no orchestrator, no tracking server, no pydantic.
 """
 
+import json
 from pathlib import Path
 
 from components.errors import ModelNotFound
 from components.training.records import Recipe, RunSummary
 
-__all__ = ["Recipe", "RunSummary", "read_summary"]
+__all__ = ["METRICS", "Recipe", "RunSummary", "read_epochs", "read_summary"]
+
+METRICS = "metrics.jsonl"
 
 
 def read_summary(run: Path) -> RunSummary:
@@ -17,3 +20,9 @@ def read_summary(run: Path) -> RunSummary:
         return RunSummary.from_json((run / "summary.json").read_text())
     except (OSError, ValueError, TypeError) as error:
         raise ModelNotFound(f"{run} is no finished run: {error}; `python -m components.training` makes one.") from error
+
+
+def read_epochs(run: Path, file: str = METRICS) -> list[dict[str, float]]:
+    """What each epoch of a run came to, in order; none where it has not got so far. file: or of its pretraining."""
+    path = run / file
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -95,8 +95,12 @@ def flat(recipe: Recipe) -> dict[str, object]:
 def assignments(base: Recipe, recipe: Recipe) -> list[str]:
     """What `override` must be given to make `recipe` of `base`: `key=value` for each key that differs."""
     ours, theirs = flat(recipe), flat(base)
-    differing = {key: value for key, value in ours.items() if value != theirs[key]}
-    return [f"{key}={str(v).lower() if isinstance(v, bool) else v}" for key, v in differing.items()]
+    return [assignment(key, value) for key, value in ours.items() if value != theirs[key]]
+
+
+def assignment(key: str, value: object) -> str:
+    """`key=value`, as `override` takes it."""
+    return f"{key}={str(value).lower() if isinstance(value, bool) else value}"
 
 
 def preset_source(recipe: Recipe, docstring: str) -> str:

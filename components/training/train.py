@@ -29,7 +29,7 @@ from components.models.base import FaceModel
 from components.models.build import build_model
 from components.models.export import export_onnx
 from components.models.quantise import quantise
-from components.training import read_summary
+from components.training import read_epochs, read_summary
 from components.training.device import Device, choose_device
 from components.training.energy import open_meter
 from components.training.loop import build_trainer
@@ -38,7 +38,7 @@ from components.training.pretrain import pretrain
 from components.training.records import Recipe, RunSummary
 from components.training.runs import RECIPE, SUMMARY, WEIGHTS, load_run, require_same_slice
 
-SAMPLE, METRICS, ONNX = "sample.npz", "metrics.jsonl", "model.onnx"
+SAMPLE, ONNX = "sample.npz", "model.onnx"
 ENVIRONMENT, CHECKPOINTS = "environment.json", "checkpoints"
 CALIBRATION = 256
 """Validation images that an 8-bit graph is calibrated on."""
@@ -184,14 +184,14 @@ def _finish(
     if job.recipe.int8:
         shown = np.random.default_rng(job.recipe.seed).permutation(sample.validation)[:CALIBRATION]
         quantise(job.out / ONNX, np.array(dataset.images[np.sort(shown)]))
-    epochs = [json.loads(line) for line in (job.out / METRICS).read_text().splitlines()]
+    epochs = read_epochs(job.out)
     best = max(epochs, key=lambda line: line["validation_macro_f1"])
     energy = [line["energy_wh"] for line in epochs if "energy_wh" in line]
     summary = RunSummary(
         preset=job.preset,
         model=job.recipe.model.name,
         parameters=sum(p.numel() for p in model.parameters()),
-        best_epoch=best["epoch"],
+        best_epoch=int(best["epoch"]),
         epochs=len(epochs),
         train_images=len(sample.train),
         validation_images=len(sample.validation),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from components.cluster.score import map_parts
+from components.errors import StoreUnreachable
 
 pytestmark = pytest.mark.timeout(900)  # clusters and servers take their time to start
 
@@ -40,3 +41,16 @@ def test_every_part_is_done_though_a_worker_dies(tmp_path: Path) -> None:
     assert (tmp_path / "died").exists()
     assert len(list(tmp_path.glob("part-*"))) == 12
     assert len(list(tmp_path.glob("worker-*"))) >= 3, "two workers, and one in place of the dead"
+
+
+def _refuse() -> Work:
+    def work(part: dict[str, Any]) -> dict[str, Any]:
+        raise StoreUnreachable(f"nothing answers for part {part['number']}")
+
+    return work
+
+
+@pytest.mark.e2e
+def test_what_a_worker_raises_is_raised_here() -> None:
+    with pytest.raises(StoreUnreachable, match="nothing answers for part 0"):
+        list(map_parts(_refuse, [{"number": 0, "names": ["a"]}], 1, ""))
