@@ -28,7 +28,7 @@ def test_it_is_whole_and_small() -> None:
     assert package.classes == CLASSES
     recipe = from_json((RELEASE / "recipe.json").read_text())
     assert recipe.model.has_attention
-    assert recipe.model.pretrained == ""
+    assert recipe.model.pretrained == "runs/hybrid", "a run of preset hybrid, itself from scratch"
 
 
 def test_its_graph_takes_pixels_and_answers_with_a_map() -> None:
