@@ -1,4 +1,4 @@
-"""The best of one run from scratch on two cores: residual convolutions down to 6 x 6 tokens, then three attention layers.
+"""The best of one run from scratch on two cores: residual convolutions down to 6 x 6 tokens, then attention.
 
 Source: convolutions before attention after CoAtNet (Dai et al. 2021, arXiv 2106.04803); trained as DeiT (Touvron et al.
 2021).
