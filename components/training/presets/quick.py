@@ -14,7 +14,7 @@ RECIPE = Recipe(
     optimizer=OptimizerRecipe(lr=1.5e-3, weight_decay=0.05),
     schedule=ScheduleRecipe(after="cosine", warmup_epochs=1, multiplier=1),
     augment=AugmentRecipe(rotation=10, translation=0.05),
-    epochs=20,
+    epochs=24,
     batch_size=64,
     patience=0,
 )

@@ -11,7 +11,7 @@ RECIPE = Recipe(
     optimizer=OptimizerRecipe(lr=1e-3, weight_decay=1e-2),
     schedule=ScheduleRecipe(after="cosine", warmup_epochs=1, multiplier=1),
     augment=AugmentRecipe(rotation=10, translation=0.05),
-    epochs=10,
+    epochs=12,
     batch_size=64,
     patience=0,
 )

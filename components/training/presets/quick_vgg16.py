@@ -11,7 +11,7 @@ RECIPE = Recipe(
     optimizer=OptimizerRecipe(lr=3e-4, weight_decay=1e-2),
     schedule=ScheduleRecipe(after="cosine", warmup_epochs=1, multiplier=1),
     augment=AugmentRecipe(rotation=10, translation=0.05),
-    epochs=20,
+    epochs=24,
     batch_size=32,
     patience=0,
 )
