@@ -238,7 +238,7 @@ class Recipe:
         _one_of("regime", self.regime, "full", "partial", "head")
         _within("top_blocks", self.top_blocks, 0, 1000)
         _within("epochs", self.epochs, 1, 10_000)
-        _within("early_epochs", self.early_epochs, 0, self.epochs - 1)
+        _within("early_epochs", self.early_epochs, 0, self.epochs)
         if self.early_size:
             least = 32 if self.model.name == "vgg16" else 16  # five halvings
             _within("early_size", self.early_size, least, self.model.image_size)
