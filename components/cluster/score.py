@@ -3,21 +3,30 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from components import errors
 from components.cluster.connect import cause, cluster
+from components.errors import FerlineError
 
 Part = dict[str, Any]
 Work = Callable[[Part], Part]
 MOST_BLOCKS = 2000
+_ERROR = "error of ours"
 
 
 class _Worker:
-    """Lives as long as its actor: what is costly to make is made once."""
+    """Lives as long as its actor: what is costly to make is made once. An error of ours comes back as a row, since Ray
+    Data keeps no more of an exception than its text."""
 
     def __init__(self, make: Callable[[], Work]) -> None:
-        self.work = make()
+        self.make = make
+        self.work: Work | None = None
 
     def __call__(self, part: Part) -> Part:
-        return self.work(part)
+        try:
+            self.work = self.work or self.make()
+            return {_ERROR: "", **self.work(part)}
+        except FerlineError as error:
+            return {_ERROR: type(error).__name__, "said": str(error)}
 
 
 def map_parts(make: Callable[[], Work], parts: Sequence[Part], workers: int, address: str) -> Iterator[Part]:
@@ -39,6 +48,12 @@ def map_parts(make: Callable[[], Work], parts: Sequence[Part], workers: int, add
             compute=ray.data.ActorPoolStrategy(size=workers),
         )
         try:
-            yield from done.iter_rows()
+            for row in done.iter_rows():
+                kind = row.pop(_ERROR)
+                if kind:
+                    raise getattr(errors, kind)(row["said"])
+                yield row
+        except FerlineError:
+            raise
         except Exception as error:
             raise cause(error) from error

@@ -17,6 +17,7 @@ from components.dataset import open_dataset
 from components.errors import StoreNotFound
 from components.ingest import IngestOptions, ingest, ingest_to_store
 from components.store import ABANDONED_S, LocalStore, open_store
+from tests.conftest import and_leave
 
 KILLS = 12
 
@@ -38,7 +39,7 @@ class Desk:
 
     def killed(self, act: Callable[[], object], delay: float | None = None, ready=None) -> int:
         """Act in a child, kill it so long after it is ready; its exit status."""
-        child = multiprocessing.get_context("fork").Process(target=act)
+        child = multiprocessing.get_context("fork").Process(target=and_leave, args=(act,))
         child.start()
         if ready is not None:
             ready.wait(20)
@@ -161,7 +162,7 @@ def test_what_killed_runs_left_is_swept_after_a_day_and_not_before(desk, known) 
 
 
 def test_two_ingests_at_once_end_in_one_whole_version(desk, known) -> None:
-    children = [multiprocessing.get_context("fork").Process(target=desk.ingest) for _ in range(2)]
+    children = [multiprocessing.get_context("fork").Process(target=and_leave, args=(desk.ingest,)) for _ in range(2)]
     for child in children:
         child.start()
     for child in children:

@@ -10,6 +10,7 @@ import pytest
 
 from components.registry import Registry, history, reconcile
 from components.store import LocalStore
+from tests.conftest import and_leave
 
 
 class Life:
@@ -66,7 +67,7 @@ def killed(desk, writes, step):
     mortal = dataclasses.replace(
         desk, registry=MortalRegistry(desk.registry, life), store=MortalStore(desk.root / "store", life)
     )
-    child = multiprocessing.get_context("fork").Process(target=step, args=(mortal,))
+    child = multiprocessing.get_context("fork").Process(target=and_leave, args=(step, mortal))
     child.start()
     child.join()
     return child.exitcode
