@@ -29,6 +29,8 @@ def import_release(folder: Path, who: str) -> ModelVersion:
     """
     package, decision = read_release(folder), read_decision(folder)
     models, artifacts = registry(), store()
+    if models.find(CHAMPION) is None:  # where it was made there may have been one to beat
+        decision = decision.where_none_is_champion()
     text = decision.to_json().encode()
     uri = artifacts.put_bytes(f"decisions/{hashlib.sha256(text).hexdigest()[:16]}.json", text)
     made = register(models, artifacts, package, who=who, lock_folder=promotion_lock(), decision_uri=uri)

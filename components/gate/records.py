@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from components.errors import GateError
@@ -37,6 +37,10 @@ class RuleVerdict:
     """One sentence in words."""
 
 
+RELATIVE = ("gain over champion", "no likely loss", "no loss on new data")
+"""Rules that hold a challenger against the champion; all others are absolute."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """Challenger against champion on the same frozen test images."""
@@ -55,6 +59,11 @@ class Decision:
     """The policy in force, as recorded."""
     rules: tuple[RuleVerdict, ...]
     schema_version: int = SCHEMA_VERSION
+
+    def where_none_is_champion(self) -> "Decision":
+        """The same for a registry without a champion: the absolute rules alone, which every challenger must pass."""
+        absolute = tuple(rule for rule in self.rules if rule.rule not in RELATIVE)
+        return replace(self, champion=None, rules=absolute)
 
     @property
     def digest(self) -> str:
