@@ -203,3 +203,10 @@ def test_a_decision_that_was_tampered_with_is_refused(judge, damage, words: str)
     raw = json.loads(decide(judge(), None, POLICY, AT).to_json())
     with pytest.raises(GateError, match=words):
         Decision.from_json(json.dumps(damage(raw)))
+
+
+def test_a_decision_against_a_champion_stands_where_there_is_none(judge) -> None:
+    """As a release takes it along: what is left are the rules for a first model."""
+    model = judge(right=0.8)
+    taken = decide(model, judge("champion", 0.7, seed=1, version="3"), POLICY, AT).where_none_is_champion()
+    assert taken == decide(model, None, POLICY, AT)
