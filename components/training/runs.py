@@ -7,11 +7,11 @@ from safetensors.torch import load_file
 
 from components.errors import ModelNotFound, RecipeError
 from components.models.base import FaceModel
-from components.models.build import build_model
+from components.models.build import RUN_WEIGHTS, build_model
 from components.training.recipes import from_json
 from components.training.records import Recipe
 
-RECIPE, SUMMARY, WEIGHTS = "recipe.json", "summary.json", "model.safetensors"
+RECIPE, SUMMARY = "recipe.json", "summary.json"
 
 
 def require_same_slice(folder: Path, recipe: Recipe) -> None:
@@ -31,12 +31,12 @@ def require_same_slice(folder: Path, recipe: Recipe) -> None:
 
 def load_run(folder: Path) -> FaceModel:
     """The network that a training wrote to `folder`, in evaluation mode; raises ModelNotFound."""
-    missing = [name for name in (RECIPE, WEIGHTS, SUMMARY) if not (folder / name).is_file()]
+    missing = [name for name in (RECIPE, RUN_WEIGHTS, SUMMARY) if not (folder / name).is_file()]
     if missing:
         raise ModelNotFound(f"{folder} is no finished run: it lacks {', '.join(missing)}.")
     recipe = from_json((folder / RECIPE).read_text()).model
     if recipe.name != "vit":  # whose size its first weights decide; the others' are all in the recipe
         recipe = replace(recipe, pretrained="")
     model = build_model(recipe)
-    model.load_state_dict(load_file(folder / WEIGHTS))
+    model.load_state_dict(load_file(folder / RUN_WEIGHTS))
     return model.eval()

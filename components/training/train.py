@@ -26,7 +26,7 @@ from components.dataset import Dataset, file_sha256, open_dataset
 from components.errors import TrainingError
 from components.evaluation.calibration import fit_temperature
 from components.models.base import FaceModel
-from components.models.build import build_model
+from components.models.build import RUN_WEIGHTS, build_model
 from components.models.export import export_onnx
 from components.models.quantise import quantise
 from components.training import read_epochs, read_summary
@@ -36,7 +36,7 @@ from components.training.loop import build_trainer
 from components.training.module import TrainingModule
 from components.training.pretrain import pretrain
 from components.training.records import Recipe, RunSummary
-from components.training.runs import RECIPE, SUMMARY, WEIGHTS, load_run, require_same_slice
+from components.training.runs import RECIPE, SUMMARY, load_run, require_same_slice
 
 SAMPLE, ONNX = "sample.npz", "model.onnx"
 ENVIRONMENT, CHECKPOINTS = "environment.json", "checkpoints"
@@ -179,7 +179,7 @@ def _finish(
     if not np.isfinite(logits).all():
         raise TrainingError(f"{job.preset}: the network's outputs are no numbers; lower optimizer.lr or use fp32.")
     temperature = fit_temperature(logits, labels)
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, job.out / WEIGHTS)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, job.out / RUN_WEIGHTS)
     export_onnx(model, temperature, dataset.info.height, dataset.info.width, job.out / ONNX, flips)
     if job.recipe.int8:
         shown = np.random.default_rng(job.recipe.seed).permutation(sample.validation)[:CALIBRATION]

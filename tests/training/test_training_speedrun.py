@@ -20,5 +20,5 @@ def test_a_training_ends_at_the_goal_or_with_its_last_epoch(
 
 
 def test_every_variant_is_a_recipe() -> None:
-    for assignments in speedrun.VARIANTS.values():
-        override(load_preset("speedrun"), assignments)
+    recipes = [override(load_preset("speedrun"), assignments) for assignments in speedrun.VARIANTS.values()]
+    assert len({recipe.digest for recipe in recipes}) == len(recipes), "each differs from all others"

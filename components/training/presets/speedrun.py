@@ -4,23 +4,20 @@ Source: progressive learning after Tan & Le 2021 (arXiv 2104.00298); the rest as
 Command: `python -m benchmarks.speedrun --data DATASET`
 """
 
-from components.balancing.records import BalanceRecipe, DataRecipe
-from components.models.records import ModelRecipe
-from components.training.records import AugmentRecipe, LossRecipe, OptimizerRecipe, Recipe, ScheduleRecipe
+from dataclasses import replace
 
-RECIPE = Recipe(
-    model=ModelRecipe(name="compact-vit", depth=3, quarter_blocks=2, token_blocks=2, head_hidden=0, dropout=0.0),
-    data=DataRecipe(copies="first"),
-    balance=BalanceRecipe(method="sampler", sampler_power=0.25),
-    optimizer=OptimizerRecipe(lr=2e-3, weight_decay=0.05),
-    schedule=ScheduleRecipe(after="cosine", warmup_epochs=1, multiplier=1),
-    loss=LossRecipe(label_smoothing=0.1),
-    augment=AugmentRecipe(rotation=12, translation=0.06, scale=0.1, light=0.0, blur=0.0, erasing=0.1),
-    test_flips=True,
+from components.training.presets import hybrid
+
+RECIPE = replace(
+    hybrid.RECIPE,
+    model=replace(hybrid.RECIPE.model, drop_path=0.0, dropout=0.0),
+    balance=replace(hybrid.RECIPE.balance, sampler_power=0.25),
+    optimizer=replace(hybrid.RECIPE.optimizer, lr=2e-3),
+    schedule=replace(hybrid.RECIPE.schedule, warmup_epochs=1),
+    augment=replace(hybrid.RECIPE.augment, light=0.0, erasing=0.1, mixup=0.0),
+    int8=False,
     epochs=22,
     early_size=32,
     early_epochs=13,
-    batch_size=128,
-    patience=0,
     ema=0.998,
 )
