@@ -54,7 +54,7 @@ class Store(Protocol):
         """Write one object unless the name is taken; False if it was."""
 
     def list(self, prefix: str) -> list[str]:
-        """Names of the objects below a prefix, sorted."""
+        """Names of the objects below a prefix, sorted; without those of writes under way."""
 
     def stamps(self, prefix: str) -> dict[str, str]:
         """The same names, each with what is another where its content is."""
@@ -186,7 +186,7 @@ class LocalStore:
     def list(self, prefix: str) -> list[str]:
         below = self.root / prefix.rpartition("/")[0]  # not the whole store: a history is read often
         names = (path.relative_to(self.root).as_posix() for path in below.rglob("*") if path.is_file())
-        return sorted(name for name in names if name.startswith(prefix) and not name.endswith(".tmp"))
+        return sorted(name for name in names if name.startswith(prefix) and not _under_way(name))
 
     def stamps(self, prefix: str) -> dict[str, str]:
         found = {name: (self.root / name).stat() for name in self.list(prefix)}
@@ -220,6 +220,12 @@ class LocalStore:
             stream.flush()
             os.fsync(stream.fileno())
         return temporary
+
+
+def _under_way(name: str) -> bool:
+    """Whether a name is that of a write that has not ended: a local writer's, or a server's that lists its own."""
+    last = name.rpartition("/")[2]
+    return last.startswith(".tmp.") or last.endswith(".tmp")
 
 
 def _rename_folder(temporary: Path, target: Path) -> None:
@@ -342,7 +348,8 @@ class S3Store:
         with self._errors(prefix):
             below = f"{self.prefix}/{prefix}" if self.prefix else prefix
             items = self.client.list_objects(self.bucket, below, recursive=True)
-            found = {item.object_name or "": item.etag or "" for item in items}
+            named = {item.object_name or "": item.etag or "" for item in items}
+        found = {name: etag for name, etag in named.items() if not _under_way(name)}
         start = len(self.prefix) + 1 if self.prefix else 0
         return {name[start:]: found[name] for name in sorted(found)}
 

@@ -7,6 +7,7 @@ Ids sort by time, so the name of a file tells which ids can be in it.
 """
 
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -19,6 +20,8 @@ from components.store import Store
 
 PREDICTIONS, FEEDBACK = "predictions", "labels"
 WHEN = "%Y%m%d%H%M%S%f"
+FILE = re.compile(r"day=\d{4}-\d\d-\d\d/[0-9a-f]{32}-[0-9a-f]{32}-\w+\.parquet$")
+"""Others may leave files of their own beside ours, such as the marks of a Spark job."""
 
 
 class Logbook:
@@ -88,7 +91,7 @@ class Logbook:
             wanted = pc.field("id").isin(ids)
             if version is not None:
                 wanted &= pc.field("version") == version
-            for name in self.store.list(f"{PREDICTIONS}/"):
+            for name in self._files(PREDICTIONS):
                 low, high = _range(name)
                 if low <= last and high >= first:
                     parts.append(pq.read_table(self._bytes(name), columns=schema.names, filters=wanted))
@@ -97,7 +100,7 @@ class Logbook:
     def told(self, since: datetime, until: datetime) -> dict[str, int]:
         """Labels that came in [since, until): id -> newest class, of predictions of whichever time."""
         edge = since.strftime(WHEN)
-        tables = [pq.read_table(self._bytes(name)) for name in self.store.list(f"{FEEDBACK}/") if _when(name) >= edge]
+        tables = [pq.read_table(self._bytes(name)) for name in self._files(FEEDBACK) if _when(name) >= edge]
         rows = pa.concat_tables([LABELS.empty_table(), *tables])
         inside = pc.and_(pc.greater_equal(rows["time"], since), pc.less(rows["time"], until))
         return _newest(rows.filter(inside))
@@ -113,7 +116,7 @@ class Logbook:
 
     def prune(self, before: str) -> list[str]:
         """Remove the files of all days before one, such as 2026-11-25; their names."""
-        old = [name for kind in (PREDICTIONS, FEEDBACK) for name in self.store.list(f"{kind}/") if _day(name) < before]
+        old = [name for kind in (PREDICTIONS, FEEDBACK) for name in self._files(kind) if _day(name) < before]
         for name in old:
             self.store.delete(name)
         return old
@@ -124,11 +127,14 @@ class Logbook:
 
     def _files_between(self, kind: str, since: datetime, until: datetime) -> list[str]:
         low, high = _hex(since), _hex(until)
-        return [name for name in self.store.list(f"{kind}/") if _range(name)[1] >= low and _range(name)[0] < high]
+        return [name for name in self._files(kind) if _range(name)[1] >= low and _range(name)[0] < high]
 
     def _files_of(self, kind: str, id: str) -> list[str]:
-        names = self.store.list(f"{kind}/day={day_of(id)}/")
+        names = self._files(f"{kind}/day={day_of(id)}")
         return [name for name in names if _range(name)[0] <= id <= _range(name)[1]]
+
+    def _files(self, below: str) -> list[str]:
+        return [name for name in self.store.list(f"{below}/") if FILE.search(name)]
 
     def _rows(self, name: str, id: str) -> pa.Table:
         return pq.read_table(self._bytes(name), filters=[("id", "==", id)])

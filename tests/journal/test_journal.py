@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import uuid6
 from filelock import FileLock, Timeout
@@ -207,6 +208,27 @@ def test_labels_have_a_defined_answer_each(journal: Journal) -> None:
     journal.ship()
     labels = journal.logbook.read(LONG_AGO, FAR_AHEAD).set_index("id")["label"]
     assert labels.to_dict() == {here.id: 4, stored.id: 4}
+
+
+def test_files_of_others_beside_the_logs_are_left_alone(journal: Journal) -> None:
+    """Marks of a Spark job, a table's statistics, a picture somebody put there."""
+    row = prediction()
+    journal.spool.add([row])
+    journal.ship()
+    journal.label(row.id, 3)
+    journal.ship()
+    store, days = journal.logbook.store, [f"{kind}/day={day_of(row.id)}" for kind in ("predictions", "labels")]
+    others = [f"{day}/{name}" for day in days for name in ("_SUCCESS", ".tmp-2b1f", "part-0.parquet", "a-b.parquet")]
+    others += ["predictions/_SUCCESS", "labels/_SUCCESS"]
+    for name in others:
+        store.put_bytes(name, b"not ours")
+    assert journal.label(row.id, 4) == 3
+    assert journal.spool.find(row.id) == [] and len(journal.show(row.id)) == 1
+    assert journal.logbook.read(LONG_AGO, FAR_AHEAD)["label"].tolist() == [3]
+    assert journal.logbook.told(LONG_AGO, FAR_AHEAD) == {row.id: 3}
+    assert journal.logbook.rows(pa.array([row.id]), ["version"]).num_rows == 1
+    assert set(journal.logbook.prune("9999-12-31")).isdisjoint(others)
+    assert set(others) <= set(store.list(""))
 
 
 def test_a_label_from_another_machine_is_known_once_it_is_shipped(store: Store, tmp_path: Path) -> None:

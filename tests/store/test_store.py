@@ -82,6 +82,16 @@ def test_objects_are_listed_read_and_deleted(store: Store) -> None:
         store.read_bytes("ledger/m/002.json")
 
 
+def test_a_write_under_way_is_not_listed(s3: S3Store, tmp_path: Path) -> None:
+    """As some servers of S3 would have it while they write, and as a local writer's file lies there."""
+    local = LocalStore(tmp_path / "local")
+    for store in (s3, local):
+        store.put_bytes("log/a.json", b"{}")
+        store.put_bytes("log/.tmp.2b1f", b"{")
+        store.put_bytes("log/.a.json.2b1f.tmp", b"{")
+        assert store.list("log/") == list(store.stamps("log/")) == ["log/a.json"]
+
+
 def test_create_takes_a_free_name_once(store: Store) -> None:
     assert store.create("claim", b"first")
     assert not store.create("claim", b"second")
