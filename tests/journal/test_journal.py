@@ -223,7 +223,8 @@ def test_files_of_others_beside_the_logs_are_left_alone(journal: Journal) -> Non
     for name in others:
         store.put_bytes(name, b"not ours")
     assert journal.label(row.id, 4) == 3
-    assert journal.spool.find(row.id) == [] and len(journal.show(row.id)) == 1
+    assert journal.spool.find(row.id) == []
+    assert len(journal.show(row.id)) == 1
     assert journal.logbook.read(LONG_AGO, FAR_AHEAD)["label"].tolist() == [3]
     assert journal.logbook.told(LONG_AGO, FAR_AHEAD) == {row.id: 3}
     assert journal.logbook.rows(pa.array([row.id]), ["version"]).num_rows == 1
