@@ -140,7 +140,8 @@ def train_run(
 
     with registry().track(key, preset, {"preset": preset, **flat(recipe)}, parent) as run:
         run.log_dataset(dataset_uri, info)
-        run_training(asked, preset, data, sample, out, get_run_logger().info, epoch, where, places(recipe))
+        run_training(asked, preset, data, sample, out, get_run_logger().info, epoch, where, places(recipe),
+                     work_folder("pretrained") / code)  # fmt: skip
         _log_run(run, out, preset)
     uri = store().put_folder(out, f"runs/{key}")
     shutil.rmtree(out)

@@ -60,7 +60,8 @@ def _absolute(job: Job) -> Job:
     """Workers start in folders of their own."""
     sample = job.sample.absolute() if job.sample else None
     places = places_here(job.recipe) | {uri: path.absolute() for uri, path in job.places.items()}
-    return Job(job.preset, job.recipe, job.data.absolute(), job.out.absolute(), sample, places)
+    shared = job.shared.absolute() if job.shared else None
+    return Job(job.preset, job.recipe, job.data.absolute(), job.out.absolute(), sample, places, shared)
 
 
 def main(arguments: list[str] | None = None) -> int:

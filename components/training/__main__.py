@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add("--sample", type=Path, help="a balanced sample (sample.npz); made from the recipe if absent")
     add("--place", dest="places", action="append", default=[], metavar="URI=FOLDER",
         help="where weights or a teacher that the recipe names by a store URI lie here; repeats")  # fmt: skip
+    add("--shared", type=Path, metavar="FOLDER", help="pretrained backbones of trainings that pretrain the same")
     add("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="recipe override; repeats")
     add("--tiny", action="store_true", help="shrink the recipe to seconds")
     return options
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace, train: "Callable[[Job], RunSummary]") -> in
         else:
             recipe = compose(options.preset, options.assignments, options.tiny)
         places = {uri: Path(path) for uri, _, path in (text.rpartition("=") for text in options.places)}
-        summary = train(Job(options.preset, recipe, options.data, options.out, options.sample, places))
+        summary = train(Job(options.preset, recipe, options.data, options.out, options.sample, places, options.shared))
     except (FerlineError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1 if isinstance(error, TrainingError | ClusterError | OSError) else 2

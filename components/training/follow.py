@@ -51,17 +51,20 @@ def run_training(
     epoch: Callable[[Epoch], None],
     where: Where | None = None,
     places: Mapping[str, Path] | None = None,
+    shared: Path | None = None,
 ) -> None:
     """Train until the child ends; `say` gets its lines, `epoch` each line of metrics.jsonl, earlier ones included.
 
     sample: a balanced sample, made of the recipe where there is none.
     where: this machine with all of its cores by default; places: where store URIs of the recipe lie.
+    shared: pretrained backbones of trainings that pretrain the same.
     Raises TrainingError with the child's last lines, RecipeError where it explained itself.
     """
     place = where or Where()
     command = [
         sys.executable, "-m", *place.command, "--preset", preset, "--recipe", str(recipe),
         "--data", str(data), "--out", str(out), *(["--sample", str(sample)] if sample else []),
+        *(["--shared", str(shared)] if shared else []),
     ]  # fmt: skip
     for uri, folder in (places or {}).items():
         command += ["--place", f"{uri}={folder}"]

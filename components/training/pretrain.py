@@ -4,12 +4,14 @@ The encoder sees the visible patches alone; a small decoder, thrown away afterwa
 with a convolutional stem gets its masked patches as zeros first, so that no convolution looks at what it must guess.
 """
 
+import hashlib
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,17 +82,22 @@ def pretrain(
     out: Path,
     main: bool,
     say: Callable[[str], None],
+    shared: Path | None = None,
 ) -> None:
     """Pretrain the backbone in place, or take what an earlier call left in `out`.
 
-    images: uint8 [N, H, W], training images alone. main: whether this process writes files. A pretraining that was
-    killed begins again from the same seed and ends the same.
+    images: uint8 [N, H, W], training images alone. main: whether this process writes files. shared: folder in which
+    trainings leave their pretrained backbones to others that would pretrain the same. A pretraining that was killed
+    begins again from the same seed and ends the same.
     """
-    done = out / WEIGHTS
-    if done.exists():
-        say(f"pretraining is done: {done}")
-        model.backbone.load_state_dict(load_file(done))
-        return
+    common = shared / _digest(recipe, images, device) if shared and not recipe.model.pretrained else None
+    for place in filter(None, (out, common)):
+        if (place / WEIGHTS).exists():
+            say(f"pretraining is done: {place / WEIGHTS}")
+            model.backbone.load_state_dict(load_file(place / WEIGHTS))
+            if main and place != out:
+                _copy(place, out)
+            return
     auto, data = MaskedAutoencoder(model, recipe.pretrain).to(device), torch.from_numpy(images).to(device)
     optimizer = torch.optim.AdamW(auto.parameters(), lr=recipe.pretrain.lr, betas=(0.9, 0.95), weight_decay=0.05)
     steps, calm = math.ceil(len(data) / recipe.batch_size), replace(recipe.augment, erasing=0, policy_operations=0)
@@ -118,7 +125,25 @@ def pretrain(
         (out / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
         state = {name: value.contiguous() for name, value in model.backbone.state_dict().items()}
         save_file(state, out / "pretrained.tmp")
-        os.replace(out / "pretrained.tmp", done)
+        os.replace(out / "pretrained.tmp", out / WEIGHTS)
+        if common:
+            _copy(out, common)
+
+
+def _digest(recipe: Recipe, images: npt.NDArray[np.uint8], device: str) -> str:
+    """Of all that decides what a pretraining ends with, the code apart."""
+    parts = (asdict(part) for part in (recipe.model, recipe.pretrain, recipe.augment, recipe.distill))
+    text = json.dumps([*parts, recipe.batch_size, recipe.seed, device], sort_keys=True)
+    return hashlib.sha256(text.encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[:16]
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The weights last, and whole: they mark a pretraining as done."""
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / METRICS, target / METRICS)
+    temporary = target / f"pretrained.{os.getpid()}.tmp"
+    shutil.copyfile(source / WEIGHTS, temporary)
+    os.replace(temporary, target / WEIGHTS)
 
 
 def _rate(epoch: float, epochs: int) -> float:

@@ -55,6 +55,8 @@ class Job:
     sample: Path | None = None
     places: Mapping[str, Path] = field(default_factory=dict)
     """Where a store URI that the recipe names (weights, a teacher, an exclusion list) lies on this machine."""
+    shared: Path | None = None
+    """Folder of pretrained backbones for trainings that would pretrain the same."""
 
     def place(self, name: str) -> str:
         """A name in the recipe as what can be opened here."""
@@ -114,7 +116,7 @@ def _module(
     model = build_model(replace(recipe.model, pretrained=begin))
     if recipe.pretrain.epochs:
         own = np.array(dataset.images[np.unique(sample.train)])
-        pretrain(model, own, recipe, device.kind, job.out, main, say)
+        pretrain(model, own, recipe, device.kind, job.out, main, say, job.shared)
         set_seed(recipe.seed)
     model = model.to(memory_format=torch.channels_last)  # convolutions run 1.1 times faster
     return TrainingModule(model, dataset.images, sample.class_weights, recipe, teacher)

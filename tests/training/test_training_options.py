@@ -113,6 +113,31 @@ def test_a_size_or_a_length_that_cannot_be(assignment: str) -> None:
         override(load_preset("quick"), ["epochs=15", *assignment.split()])
 
 
+def test_trainings_that_pretrain_the_same_do_so_once(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    shared, said = tmp_path / "shared", []
+
+    def trained(name: str, *assignments: str) -> tuple[str, dict[str, torch.Tensor]]:
+        said.clear()
+        recipe = override(tiny(load_preset("quick")), ["precision=fp32", "pretrain.epochs=2", "epochs=1", *assignments])
+        job = Job("quick", recipe, tiny_dataset.root, tmp_path / name, shared=None if "alone" in name else shared)
+        train(job, said.append)
+        return " ".join(said), weights(tmp_path / name)
+
+    first, _ = trained("first")
+    assert "pretraining, epoch 2 of 2" in first
+    second, ours = trained("second", "optimizer.lr=1e-3", "regime=partial")
+    assert "pretraining is done" in second
+    assert "pretraining, epoch" not in second
+    _, alone = trained("alone", "optimizer.lr=1e-3", "regime=partial")
+    assert all(torch.equal(ours[name], alone[name]) for name in alone), "as if it had pretrained by itself"
+    assert (tmp_path / "second" / "pretrain.jsonl").read_text() == (tmp_path / "first" / "pretrain.jsonl").read_text()
+    for number, other in enumerate(("seed=1", "pretrain.mask=0.5", "model.depth=1", "data.validation_share=0.3")):
+        words, _ = trained(f"other-{number}", other)
+        assert "pretraining, epoch 2 of 2" in words, other
+    assert len(list(shared.iterdir())) == 5
+    assert not list(shared.rglob("*.tmp"))
+
+
 def test_a_convolutional_network_has_nothing_to_pretrain_by_masks(tiny_dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="has no tokens"):
         run(tiny_dataset, tmp_path / "run", "pretrain.epochs=1", preset="quick-resnet18")
