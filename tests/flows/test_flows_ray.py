@@ -1,0 +1,86 @@
+"""train-pipeline on a Ray cluster that stands by itself: its models are trained side by side, two workers each."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.timeout(900)  # clusters take their time to start
+
+REPOSITORY = Path(__file__).parents[2]
+TOKEN = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def ray_cluster() -> Iterator[str]:
+    """Address of a cluster with room for four workers, which asks for a token: one node, this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port", str(port),
+        "--node-ip-address", "127.0.0.1", "--num-cpus", "4", "--include-dashboard", "false",
+        "--disable-usage-stats",
+    ]  # fmt: skip
+    head = subprocess.Popen(
+        command, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
+             "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert head.stdout
+    said = ""
+    for line in head.stdout:
+        said += line
+        if "Ray runtime started" in line:
+            break
+    else:
+        pytest.fail(said)
+    yield f"127.0.0.1:{port}"
+    nodes = psutil.Process(head.pid).children(recursive=True)
+    os.killpg(head.pid, signal.SIGKILL)
+    for node in nodes:
+        if node.is_running():
+            node.kill()
+    psutil.wait_procs(nodes, 30)
+
+
+@pytest.mark.e2e
+def test_models_of_one_run_fan_out_over_a_cluster(bench: Any, ray_cluster: str) -> None:
+    connect = f"from components.cluster.connect import cluster\nwith cluster({ray_cluster!r}, 2): pass"
+    done = subprocess.run(
+        [sys.executable, "-c", connect], env={**os.environ, "RAY_AUTH_MODE": "disabled"}, capture_output=True,
+        text=True, timeout=120,
+    )  # fmt: skip
+    assert f"the Ray cluster at {ray_cluster} asks for its token" in done.stderr
+
+    asked = ("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset", "quick",
+             "--preset", "quick-resnet18", "--set", "precision=fp32", "--set", "epochs=12", "--side-by-side",
+             "--backend", "ray", "--workers", "2", "--json")  # fmt: skip
+    child = subprocess.Popen(
+        bench.command(*asked), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**bench.environment, "FERLINE_RAY_ADDRESS": ray_cluster, "RAY_AUTH_TOKEN": TOKEN},
+    )  # fmt: skip
+    together = False
+    while child.poll() is None:
+        begun = [file.parent for file in bench.home.glob("runs/*/metrics.jsonl")]
+        together |= len([run for run in begun if not (run / "summary.json").exists()]) == 2
+        time.sleep(0.05)
+    said, words = child.communicate()
+    assert child.returncode == 0, words[-3000:]
+    assert together, "both are in their epochs at the same time"
+    outcome = json.loads(said)
+    assert outcome["verdict"] == "Promoted"
+    assert {candidate["name"] for candidate in outcome["candidates"]} == {"quick", "quick-resnet18"}
+    for candidate in outcome["candidates"]:
+        lines = (Path(candidate["run_uri"]) / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 13))
