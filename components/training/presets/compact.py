@@ -1,4 +1,4 @@
-"""The best ViT from scratch on two cores: compact-vit on FER-2013's Training images alone.
+"""A small ViT from scratch on two cores: compact-vit on FER-2013's Training images alone.
 
 Source: convolutional stem after Xiao et al. 2021 and Hassani et al. 2021, trained as DeiT (Touvron et al. 2021).
 Measured, one seed, two cores with AVX-512 in fp32: PublicTest accuracy 63.1 % (61.5 to 64.7), macro-F1 59.1 % (56.8 to

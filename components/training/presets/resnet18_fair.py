@@ -1,0 +1,18 @@
+"""ResNet-18 with all that `hybrid` is given: its images, classes by their counts, augmentation, schedule and length.
+
+Source: what a comparison of architectures owes its baseline (Wightman et al. 2021, arXiv 2110.00476); paper 3.2 for
+the network.
+Figures: not measured yet.
+Command: `ferline run train-pipeline --source fer2013.csv --preset resnet18-fair`
+"""
+
+from dataclasses import replace
+
+from components.models.records import ModelRecipe
+from components.training.presets import hybrid
+
+RECIPE = replace(
+    hybrid.RECIPE,
+    model=ModelRecipe(name="resnet18"),
+    optimizer=replace(hybrid.RECIPE.optimizer, lr=1e-3),
+)
