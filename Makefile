@@ -40,7 +40,8 @@ test: $(STAMP) lint typecheck ## Lint, types and every test that needs no GPU, d
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not stack and not e2e"
 
 test-stack: $(STAMP) ## Real servers, workers and clusters, the team stack and its faults; needs Debian's postgresql and libfaketime
-	$(BIN)/python -m pytest -m "stack or e2e" -v tests
+	$(BIN)/python -m pytest -m stack -v tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile -m "e2e and not stack" tests
 
 lint: $(STAMP) ## ruff, import contracts, schemas of compose file, workflow and manifests, no secrets
 	$(BIN)/ruff check .

@@ -21,16 +21,19 @@ class ModelFolder:
 
     onnx: Path
     temperature: float
+    name: str
+    """As people know it: its preset, and which one of that preset's models."""
 
 
 def model_folder(uri: str) -> ModelFolder:
     """`models:/7` or `models:/champion` from the registry, anything else a training run folder."""
     if uri.startswith(VERSION):
         folder = registry().download(uri.removeprefix(VERSION))
-        return ModelFolder(folder / "model.onnx", read_package(folder)["temperature"])
+        package = read_package(folder)
+        return ModelFolder(folder / "model.onnx", package["temperature"], f"{package['preset']}, {uri}")
     run = Path(uri) if (Path(uri) / "summary.json").is_file() else fetch(uri)
     summary = RunSummary.from_json((run / "summary.json").read_text())
-    return ModelFolder(run / "model.onnx", summary.temperature)
+    return ModelFolder(run / "model.onnx", summary.temperature, f"{summary.preset}, {Path(uri).name}")
 
 
 def evaluated(name: str, model_uri: str, evaluation_uri: str, version: str | None) -> EvaluatedModel:

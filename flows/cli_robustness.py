@@ -33,13 +33,11 @@ def robustness(
     with quiet_stdout(as_json), progress() as report:
         dataset = open_dataset(fetch(data))
         named = read_groups(groups.expanduser(), dataset) if groups else None
-        onnx = model_folder(run_uri).onnx
-        usual = work_folder("robustness") / f"{file_sha256(onnx)[:16]}-{dataset.info.name}"
+        model = model_folder(run_uri)
+        usual = work_folder("robustness") / f"{file_sha256(model.onnx)[:16]}-{dataset.info.name}"
         folder = out.expanduser() if out else usual
         folder.mkdir(parents=True, exist_ok=True)
-        found = measure(
-            onnx, dataset, Path(run_uri).name, named, lambda done, total: report("corruptions", done, total)
-        )
+        found = measure(model.onnx, dataset, model.name, named, lambda done, total: report("corruptions", done, total))
         write(found, folder)
     if as_json:
         emit(found)
