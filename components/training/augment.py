@@ -27,6 +27,7 @@ def augment(images: Tensor, recipe: AugmentRecipe, strong: Tensor) -> Tensor:
     out = light(out, recipe.light, factor)
     out = blur(out, recipe.blur)
     out = apply_policy(out, recipe.policy_operations, recipe.policy_magnitude)
+    out = noise(out, recipe.noise)
     return erase(out, recipe.erasing)
 
 
@@ -72,6 +73,14 @@ def blur(images: Tensor, probability: float) -> Tensor:
     stack = F.pad(images.unsqueeze(0), (2, 2, 2, 2), mode="replicate")  # [1, B, H+4, W+4]
     stack = F.conv2d(stack, kernel[:, None, None, :], groups=len(images))
     return F.conv2d(stack, kernel[:, None, :, None], groups=len(images)).squeeze(0)
+
+
+def noise(images: Tensor, largest: float) -> Tensor:
+    """The grain of a sensor in little light: normal, each image with a deviation of its own."""
+    if not largest:
+        return images
+    deviation = largest * torch.rand(len(images), 1, 1)
+    return (images + (torch.randn(images.shape) * deviation).to(images.device)).clamp(0, 255)
 
 
 def erase(images: Tensor, probability: float) -> Tensor:

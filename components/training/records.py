@@ -123,6 +123,8 @@ class AugmentRecipe:
     """Largest change of brightness and of contrast either way, share."""
     blur: float = 0.1
     """Probability of a Gaussian blur with sigma 0.1 to 1.0."""
+    noise: float = 0.0
+    """Largest deviation of Gaussian noise, gray levels of 255; each image's is drawn between 0 and it."""
     erasing: float = 0.0
     """Probability of random erasing (Zhong et al. 2020)."""
     mixup: float = 0.0
@@ -139,6 +141,7 @@ class AugmentRecipe:
         for name in ("flip", "translation", "scale", "light", "blur", "erasing", "policy_magnitude"):
             _within(f"augment.{name}", getattr(self, name), 0, 1)
         _within("augment.rotation", self.rotation, 0, 180)
+        _within("augment.noise", self.noise, 0, 128)
         _within("augment.mixup", self.mixup, 0, 10)
         _within("augment.cutmix", self.cutmix, 0, 10)
         _within("augment.policy_operations", self.policy_operations, 0, 10)

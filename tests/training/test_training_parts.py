@@ -94,13 +94,13 @@ def test_a_sure_flip_mirrors_every_image() -> None:
     assert torch.allclose(augment(x, only(flip=1), NONE), x.flip(-1).float(), atol=1e-2)
 
 
-@pytest.mark.parametrize("field", ["rotation", "translation", "scale", "light", "blur", "erasing"])
+@pytest.mark.parametrize("field", ["rotation", "translation", "scale", "light", "blur", "noise", "erasing"])
 @given(share=st.floats(0.1, 1))
 @settings(deadline=None, max_examples=10)
 def test_each_augmentation_alone_changes_images_and_stays_in_range(field: str, share: float) -> None:
     x = images(64)
     changed = augment(
-        x, only(**{field: share * 20 if field == "rotation" else share}), torch.zeros(64, dtype=torch.bool)
+        x, only(**{field: share * {"rotation": 20, "noise": 40}.get(field, 1)}), torch.zeros(64, dtype=torch.bool)
     )
     assert changed.shape == x.shape
     assert float(changed.min()) >= -1e-3
@@ -129,6 +129,14 @@ def test_augmentation_is_repeatable_from_torchs_seed() -> None:
         torch.manual_seed(3)
         draws.append(augment(x, AugmentRecipe(erasing=0.5), torch.zeros(8, dtype=torch.bool)))
     assert torch.equal(*draws)
+
+
+def test_noise_has_a_deviation_of_its_own_in_each_image_up_to_the_largest() -> None:
+    x = torch.full((256, 48, 48), 128, dtype=torch.uint8)
+    deviation = augment(x, only(noise=20), torch.zeros(256, dtype=torch.bool)).std((1, 2))
+    assert 0 <= float(deviation.min()) < 3
+    assert 17 < float(deviation.max()) <= 21
+    assert float(deviation.mean()) == pytest.approx(10, abs=1)
 
 
 def test_blur_keeps_the_mean_and_lowers_the_detail() -> None:
