@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -26,6 +27,7 @@ PART_SIZE = 16 * 1024 * 1024
 """Files above it go up in parts."""
 RETRIES, PATIENT = 3, 9
 """How often a request is sent again: for a person who waits, and for work that runs by itself."""
+UNDER_WAY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp|\.tmp\.[0-9a-f-]+")
 ABANDONED_S = 24 * 3600
 """Age after which a temporary file or folder can only be a killed writer's."""
 
@@ -223,9 +225,8 @@ class LocalStore:
 
 
 def _under_way(name: str) -> bool:
-    """Whether a name is that of a write that has not ended: a local writer's, or a server's that lists its own."""
-    last = name.rpartition("/")[2]
-    return last.startswith(".tmp.") or last.endswith(".tmp")
+    """Whether a name is that of a write that has not ended: a local store's, or a server's that lists its own."""
+    return any(UNDER_WAY.fullmatch(part) for part in name.split("/"))
 
 
 def _rename_folder(temporary: Path, target: Path) -> None:
@@ -348,10 +349,9 @@ class S3Store:
         with self._errors(prefix):
             below = f"{self.prefix}/{prefix}" if self.prefix else prefix
             items = self.client.list_objects(self.bucket, below, recursive=True)
-            named = {item.object_name or "": item.etag or "" for item in items}
-        found = {name: etag for name, etag in named.items() if not _under_way(name)}
+            found = {item.object_name or "": item.etag or "" for item in items}
         start = len(self.prefix) + 1 if self.prefix else 0
-        return {name[start:]: found[name] for name in sorted(found)}
+        return {name[start:]: found[name] for name in sorted(found) if not _under_way(name[start:])}
 
     def delete(self, uri: str) -> None:
         name = self._name(uri)

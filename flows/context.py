@@ -1,6 +1,7 @@
 """Settings turned into the things that tasks use: a store, a registry, local folders."""
 
 import hashlib
+import os
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from components.drift import load_policy as load_drift_policy
 from components.journal import Journal, Logbook
 from components.registry import Registry
 from components.settings import Settings, load_settings, settings_store
-from components.store import PATIENT, RETRIES, Store
+from components.store import PATIENT, RETRIES, Store, sweep
 from components.validation import ValidationPolicy, load_policy
 
 """Requests that are sent again to a store that does not answer: about a minute."""
@@ -53,6 +54,14 @@ def work_folder(name: str) -> Path:
     """A local scratch folder below the home."""
     folder = settings().root / "work" / name
     folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def pretrained_folder(code: str) -> Path:
+    """Pretrained backbones that trainings of the same code share; those of other code go after a day."""
+    folder = work_folder(f"pretrained/{code}")
+    os.utime(folder)
+    sweep(folder.parent, "*")
     return folder
 
 

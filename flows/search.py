@@ -23,7 +23,7 @@ from components.training import read_epochs
 from components.training.follow import Where
 from components.training.recipes import compose, flat, override, places_here, preset_source
 from components.training.records import Recipe
-from flows.context import code_version, fetch, registry, settings, source_stamp, store, work_folder
+from flows.context import code_version, fetch, pretrained_folder, registry, settings, source_stamp, store, work_folder
 from flows.outcome import SearchOutcome
 from flows.parameters import DataParameters, SearchParameters
 from flows.places import excluded_digest, places
@@ -95,7 +95,10 @@ def _side_by_side(
     missing = search.trials - study.done
     if missing < 1:
         return
-    what = Searched(name, search.preset, base, fetch(dataset), settings().runs, places_here(base) | places(base))
+    what = Searched(
+        name, search.preset, base, fetch(dataset), settings().runs, places_here(base) | places(base),
+        pretrained_folder(training_code()),
+    )  # fmt: skip
     state = work_folder("searches") / f"{name}.ray"
     begun = state.exists()
     for tried in tune_task(what, study, missing, search, state):

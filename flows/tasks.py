@@ -33,7 +33,16 @@ from components.training.records import Recipe, RunSummary
 from components.validation import require_passed, validate
 from flows import artifacts
 from flows.candidates import evaluated, model_folder
-from flows.context import fetch, promotion_lock, registry, settings, store, validation_policy, work_folder
+from flows.context import (
+    fetch,
+    pretrained_folder,
+    promotion_lock,
+    registry,
+    settings,
+    store,
+    validation_policy,
+    work_folder,
+)
 from flows.parameters import DataParameters
 from flows.places import data_here, places
 
@@ -141,7 +150,7 @@ def train_run(
     with registry().track(key, preset, {"preset": preset, **flat(recipe)}, parent) as run:
         run.log_dataset(dataset_uri, info)
         run_training(asked, preset, data, sample, out, get_run_logger().info, epoch, where, places(recipe),
-                     work_folder("pretrained") / code)  # fmt: skip
+                     pretrained_folder(code))  # fmt: skip
         _log_run(run, out, preset)
     uri = store().put_folder(out, f"runs/{key}")
     shutil.rmtree(out)

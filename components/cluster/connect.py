@@ -12,11 +12,9 @@ os.environ.setdefault("RAY_COLOR_PREFIX", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # each trial says much the same
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C stops a search; Tune would end it as if it were done
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # ray's next default; without it a warning each time
-if Path("~/.ray/auth_token").expanduser().is_file() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-    # `ray start` asks for a token wherever one lies; who only connects does not show it by itself (2.60).
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
+from ray.exceptions import AuthenticationError
 
 from components.errors import ClusterError, FerlineError
 
@@ -39,11 +37,11 @@ def cluster(address: str, workers: int) -> Iterator[int]:
                 "local", num_cpus=workers, include_dashboard=False, log_to_driver=True, logging_level=logging.ERROR,
                 runtime_env={"env_vars": {"PYTHONPATH": str(HERE)}},
             )  # fmt: skip
-    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-        if "InvalidAuthToken" in str(error.__cause__):
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError, AuthenticationError) as error:
+        if isinstance(error, AuthenticationError) or "InvalidAuthToken" in str(error.__cause__):
             raise ClusterError(
-                f"the Ray cluster at {address} asks for its token: what `ray get-auth-token` says there has to stand "
-                "in ~/.ray/auth_token here, or in RAY_AUTH_TOKEN."
+                f"the Ray cluster at {address} asks for its token: set RAY_AUTH_MODE=token here, and what "
+                "`ray get-auth-token` says there in ~/.ray/auth_token or RAY_AUTH_TOKEN."
             ) from error
         raise ClusterError(f"no Ray cluster answers at {address or 'this machine'}: {_first(error)}.") from error
     try:

@@ -42,6 +42,8 @@ class Searched:
     """Folder of the run folders, the same."""
     places: Mapping[str, Path]
     """Where what the recipes name lies, for all nodes."""
+    shared: Path
+    """Folder of pretrained backbones, the same."""
 
     def run_folder(self, trial: str) -> Path:
         return self.runs / f"{self.name}-{trial}"
@@ -132,7 +134,7 @@ def _trial(config: dict[str, Value], what: Searched) -> None:
     with TemporaryDirectory() as scratch:
         asked = Path(scratch) / "recipe.json"
         asked.write_text(recipe.to_json())
-        run_training(asked, what.preset, what.data, None, out, print, epoch, Where(threads=1), what.places)
+        run_training(asked, what.preset, what.data, None, out, print, epoch, Where(threads=1), what.places, what.shared)
     summary = read_summary(out)
     shutil.rmtree(out / "public", ignore_errors=True)  # of a try that was lost after it
     scored = evaluate(

@@ -20,7 +20,7 @@ from components.store import Store
 
 PREDICTIONS, FEEDBACK = "predictions", "labels"
 WHEN = "%Y%m%d%H%M%S%f"
-FILE = re.compile(r"day=\d{4}-\d\d-\d\d/[0-9a-f]{32}-[0-9a-f]{32}-\w+\.parquet$")
+FILE = re.compile(r"day=\d{4}-\d\d-\d\d/[0-9a-f]{32}-[0-9a-f]{32}(-\w+)?\.parquet$")
 """Others may leave files of their own beside ours, such as the marks of a Spark job."""
 
 

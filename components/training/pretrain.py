@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch.nn import functional as F
 from components.errors import RecipeError
 from components.models.base import FaceModel, Tokenised
 from components.training.augment import augment
-from components.training.records import PretrainRecipe, Recipe
+from components.training.records import AugmentRecipe, PretrainRecipe, Recipe
 
 WEIGHTS, METRICS = "pretrained.safetensors", "pretrain.jsonl"
 DECODER_LAYERS, DECODER_HEADS = 2, 4
@@ -82,25 +83,20 @@ def pretrain(
     out: Path,
     main: bool,
     say: Callable[[str], None],
-    shared: Path | None = None,
 ) -> None:
     """Pretrain the backbone in place, or take what an earlier call left in `out`.
 
-    images: uint8 [N, H, W], training images alone. main: whether this process writes files. shared: folder in which
-    trainings leave their pretrained backbones to others that would pretrain the same. A pretraining that was killed
-    begins again from the same seed and ends the same.
+    images: uint8 [N, H, W], training images alone. main: whether this process writes files. A pretraining that was
+    killed begins again from the same seed and ends the same.
     """
-    common = shared / _digest(recipe, images, device) if shared and not recipe.model.pretrained else None
-    for place in filter(None, (out, common)):
-        if (place / WEIGHTS).exists():
-            say(f"pretraining is done: {place / WEIGHTS}")
-            model.backbone.load_state_dict(load_file(place / WEIGHTS))
-            if main and place != out:
-                _copy(place, out)
-            return
+    done = out / WEIGHTS
+    if done.exists():
+        say(f"pretraining is done: {done}")
+        model.backbone.load_state_dict(load_file(done))
+        return
     auto, data = MaskedAutoencoder(model, recipe.pretrain).to(device), torch.from_numpy(images).to(device)
     optimizer = torch.optim.AdamW(auto.parameters(), lr=recipe.pretrain.lr, betas=(0.9, 0.95), weight_decay=0.05)
-    steps, calm = math.ceil(len(data) / recipe.batch_size), replace(recipe.augment, erasing=0, policy_operations=0)
+    steps, calm = math.ceil(len(data) / recipe.batch_size), _calm(recipe)
     auto.train()
     lines = []
     for epoch in range(recipe.pretrain.epochs):
@@ -125,25 +121,33 @@ def pretrain(
         (out / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
         state = {name: value.contiguous() for name, value in model.backbone.state_dict().items()}
         save_file(state, out / "pretrained.tmp")
-        os.replace(out / "pretrained.tmp", out / WEIGHTS)
-        if common:
-            _copy(out, common)
+        os.replace(out / "pretrained.tmp", done)
 
 
-def _digest(recipe: Recipe, images: npt.NDArray[np.uint8], device: str) -> str:
-    """Of all that decides what a pretraining ends with, the code apart."""
-    parts = (asdict(part) for part in (recipe.model, recipe.pretrain, recipe.augment, recipe.distill))
+def common_place(shared: Path, recipe: Recipe, images: npt.NDArray[np.uint8], device: str) -> Path:
+    """Folder for what this pretraining ends with, named by all that decides it, the code apart."""
+    parts = (asdict(part) for part in (recipe.model, recipe.pretrain, _calm(recipe)))
     text = json.dumps([*parts, recipe.batch_size, recipe.seed, device], sort_keys=True)
-    return hashlib.sha256(text.encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[:16]
+    return shared / hashlib.sha256(text.encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[:16]
 
 
-def _copy(source: Path, target: Path) -> None:
-    """The weights last, and whole: they mark a pretraining as done."""
+def copy_pretraining(source: Path, target: Path) -> None:
+    """From a folder where one is done to one where none is. The weights last, and whole: they mark it as done."""
+    if not (source / WEIGHTS).exists() or (target / WEIGHTS).exists():
+        return
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source / METRICS, target / METRICS)
-    temporary = target / f"pretrained.{os.getpid()}.tmp"
-    shutil.copyfile(source / WEIGHTS, temporary)
-    os.replace(temporary, target / WEIGHTS)
+    for name in (METRICS, WEIGHTS):
+        temporary = target / f".{name}.{uuid.uuid4().hex}.tmp"
+        try:
+            shutil.copyfile(source / name, temporary)
+            os.replace(temporary, target / name)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _calm(recipe: Recipe) -> AugmentRecipe:
+    """Augmentation of what is to be filled in: without holes of its own, and without what mixes labels."""
+    return replace(recipe.augment, erasing=0, policy_operations=0, policy_magnitude=0, mixup=0, cutmix=0)
 
 
 def _rate(epoch: float, epochs: int) -> float:

@@ -34,7 +34,7 @@ from components.training.device import Device, choose_device
 from components.training.energy import open_meter
 from components.training.loop import build_trainer
 from components.training.module import TrainingModule
-from components.training.pretrain import pretrain
+from components.training.pretrain import common_place, copy_pretraining, pretrain
 from components.training.records import Recipe, RunSummary
 from components.training.runs import RECIPE, SUMMARY, load_run, require_same_slice
 
@@ -108,15 +108,21 @@ def _module(
 ) -> TrainingModule:
     """Network and teacher, pretrained where the recipe says so; the seed's state is the same either way."""
     recipe = job.recipe
-    set_seed(recipe.seed)
     teacher = load_run(Path(job.place(recipe.distill.teacher))) if recipe.distill.teacher else None
+    set_seed(recipe.seed)
     begin = job.place(recipe.model.pretrained)
     if begin:
         require_same_slice(Path(begin), recipe)
     model = build_model(replace(recipe.model, pretrained=begin))
     if recipe.pretrain.epochs:
         own = np.array(dataset.images[np.unique(sample.train)])
-        pretrain(model, own, recipe, device.kind, job.out, main, say, job.shared)
+        common = common_place(job.shared, recipe, own, device.kind) if job.shared and not begin else None
+        with PartialState().main_process_first():  # all ranks then find the same in the run folder
+            if common and main:
+                copy_pretraining(common, job.out)
+        pretrain(model, own, recipe, device.kind, job.out, main, say)
+        if common and main:
+            copy_pretraining(job.out, common)
         set_seed(recipe.seed)
     model = model.to(memory_format=torch.channels_last)  # convolutions run 1.1 times faster
     return TrainingModule(model, dataset.images, sample.class_weights, recipe, teacher)

@@ -44,6 +44,7 @@ def ray_cluster() -> Iterator[str]:
         if "Ray runtime started" in line:
             break
     else:
+        os.killpg(head.pid, signal.SIGKILL)
         pytest.fail(said)
     yield f"127.0.0.1:{port}"
     nodes = psutil.Process(head.pid).children(recursive=True)
@@ -64,23 +65,24 @@ def test_models_of_one_run_fan_out_over_a_cluster(bench: Any, ray_cluster: str) 
     assert f"the Ray cluster at {ray_cluster} asks for its token" in done.stderr
 
     asked = ("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset", "quick",
-             "--preset", "quick-resnet18", "--set", "precision=fp32", "--set", "epochs=12", "--side-by-side",
+             "--preset", "quick-resnet18", "--set", "precision=fp32", "--set", "epochs=20", "--side-by-side",
              "--backend", "ray", "--workers", "2", "--json")  # fmt: skip
+    said, words = (bench.root / name for name in ("said", "words"))
     child = subprocess.Popen(
-        bench.command(*asked), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**bench.environment, "FERLINE_RAY_ADDRESS": ray_cluster, "RAY_AUTH_TOKEN": TOKEN},
+        bench.command(*asked), cwd=REPOSITORY, stdout=said.open("w"), stderr=words.open("w"),
+        env={**bench.environment, "FERLINE_RAY_ADDRESS": ray_cluster, "RAY_AUTH_MODE": "token",
+             "RAY_AUTH_TOKEN": TOKEN},
     )  # fmt: skip
     together = False
     while child.poll() is None:
         begun = [file.parent for file in bench.home.glob("runs/*/metrics.jsonl")]
         together |= len([run for run in begun if not (run / "summary.json").exists()]) == 2
         time.sleep(0.05)
-    said, words = child.communicate()
-    assert child.returncode == 0, words[-3000:]
+    assert child.returncode == 0, words.read_text()[-3000:]
     assert together, "both are in their epochs at the same time"
-    outcome = json.loads(said)
+    outcome = json.loads(said.read_text())
     assert outcome["verdict"] == "Promoted"
     assert {candidate["name"] for candidate in outcome["candidates"]} == {"quick", "quick-resnet18"}
     for candidate in outcome["candidates"]:
         lines = (Path(candidate["run_uri"]) / "metrics.jsonl").read_text().splitlines()
-        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 13))
+        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 21))

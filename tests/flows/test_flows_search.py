@@ -24,8 +24,9 @@ def runs_of(bench: Any) -> list[Any]:
 
 @pytest.mark.e2e
 def test_a_killed_search_goes_on_and_ends_with_a_preset(bench: Any) -> None:
+    asked = (*SEARCH, "--set", "pretrain.epochs=1")
     child = subprocess.Popen(
-        bench.command(*SEARCH, "--trials", "3"), env=bench.environment, stdout=subprocess.DEVNULL,
+        bench.command(*asked, "--trials", "3"), env=bench.environment, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     study, deadline = bench.home / "work" / "searches", time.monotonic() + 250
@@ -36,7 +37,7 @@ def test_a_killed_search_goes_on_and_ends_with_a_preset(bench: Any) -> None:
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
 
-    outcome = bench.document(*SEARCH, "--trials", "3")
+    outcome = bench.document(*asked, "--trials", "3")
     states = [trial["state"] for trial in outcome["trials"]]
     assert states[0] == "failed", "the one that was running"
     assert outcome["trials"][1]["values"] == outcome["trials"][0]["values"], "is tried again"
@@ -55,8 +56,10 @@ def test_a_killed_search_goes_on_and_ends_with_a_preset(bench: Any) -> None:
     nested = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert len(nested) == len({json.dumps(trial["values"]) for trial in outcome["trials"]})
 
-    more = bench.document(*SEARCH, "--trials", "4")
+    more = bench.document(*asked, "--trials", "4")
     assert more["trials"][: len(outcome["trials"])] == outcome["trials"], "a longer search keeps the shorter one's"
+    shared = list(bench.home.glob("work/pretrained/*/*"))
+    assert len(shared) == len({trial["values"]["batch_size"] for trial in more["trials"]}), "once for each batch size"
 
 
 @pytest.mark.e2e

@@ -218,7 +218,7 @@ def test_files_of_others_beside_the_logs_are_left_alone(journal: Journal) -> Non
     journal.label(row.id, 3)
     journal.ship()
     store, days = journal.logbook.store, [f"{kind}/day={day_of(row.id)}" for kind in ("predictions", "labels")]
-    others = [f"{day}/{name}" for day in days for name in ("_SUCCESS", ".tmp-2b1f", "part-0.parquet", "a-b.parquet")]
+    others = [f"{day}/{name}" for day in days for name in ("_SUCCESS", "_SUCCESS.crc", "part-0.parquet", "a-b.parquet")]
     others += ["predictions/_SUCCESS", "labels/_SUCCESS"]
     for name in others:
         store.put_bytes(name, b"not ours")

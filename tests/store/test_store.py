@@ -87,9 +87,11 @@ def test_a_write_under_way_is_not_listed(s3: S3Store, tmp_path: Path) -> None:
     local = LocalStore(tmp_path / "local")
     for store in (s3, local):
         store.put_bytes("log/a.json", b"{}")
-        store.put_bytes("log/.tmp.2b1f", b"{")
-        store.put_bytes("log/.a.json.2b1f.tmp", b"{")
-        assert store.list("log/") == list(store.stamps("log/")) == ["log/a.json"]
+        store.put_bytes("log/mine.tmp", b"{}")
+        store.put_bytes(f"log/.tmp.{'2b1f' * 8}", b"{")
+        store.put_bytes(f"log/.a.json.{'2b1f' * 8}.tmp", b"{")
+        store.put_bytes(f"log/.a.{'2b1f' * 8}.tmp/file", b"{")
+        assert store.list("log/") == list(store.stamps("log/")) == ["log/a.json", "log/mine.tmp"]
 
 
 def test_create_takes_a_free_name_once(store: Store) -> None:
