@@ -115,7 +115,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     """Prefect's worker sends itself an interrupt on SIGTERM and at times sleeps through it: then it is killed."""
     process.terminate()
     try:
-        process.wait(60)
+        process.wait(15)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(60)
