@@ -112,6 +112,10 @@ class GateError(FerlineError):
     http_status = 409
 
 
+class ChampionChanged(GateError):
+    """Between a challenger's judgement and its promotion another model became champion."""
+
+
 class RegistryError(FerlineError):
     """The registry refuses, or a registered model fails its own check."""
 

@@ -13,7 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 import components.training
 from components.dataset import file_sha256
-from components.errors import RecipeError, TrainingError
+from components.errors import ChampionChanged, RecipeError, TrainingError
 from components.gate import Decision
 from components.registry import reconcile
 from components.registry.records import ModelVersion
@@ -49,6 +49,8 @@ from flows.tasks import (
 FRAME = ("components/dataset.py", "components/labels.py")
 MOST_STARTS = 4
 """A run whose worker dies is started again; one that kills its worker each time must end."""
+JUDGEMENTS = 3
+"""How often a challenger is judged while other runs keep changing the champion."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,17 @@ def evaluation_code() -> str:
 
 
 def _judge(best: CandidateOutcome, dataset: str, promotion: PromotionParameters) -> Judgement:
-    """The gate, and what follows from it; nothing where the best model is the champion already."""
+    """The gate, and what follows from it; once more where another run made its model champion meanwhile."""
+    for _ in range(JUDGEMENTS - 1):
+        try:
+            return _judge_once(best, dataset, promotion)
+        except ChampionChanged as error:
+            get_run_logger().warning("%s It is judged again.", error)
+    return _judge_once(best, dataset, promotion)
+
+
+def _judge_once(best: CandidateOutcome, dataset: str, promotion: PromotionParameters) -> Judgement:
+    """Against the champion of this moment; nothing where the best model is the champion already."""
     champion = reconcile(registry(), store(), lock_folder=promotion_lock())
     if champion and champion.model_sha256 == file_sha256(model_folder(best.run_uri).onnx):
         return Judgement("Unchanged", champion.tags.get("ferline.decision", ""), champion.version)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from components.errors import GateError, ModelNotFound, RegistryError
+from components.errors import ChampionChanged, GateError, ModelNotFound, RegistryError
 from components.gate.records import Decision
 from components.registry.fresh import check_model
 from components.registry.ledger import History, append, commit, history
@@ -155,7 +155,7 @@ def _judge(decision: Decision | None, target: ModelVersion, champion: ModelVersi
     if judged != current:
         now = f"version {champion.version} is" if champion else "there is none"
         before = decision.champion.version or decision.champion.name if decision.champion else "none"
-        raise GateError(
+        raise ChampionChanged(
             f"the champion has changed since {which} was judged: it was {before}, now {now}. Run the gate again."
         )
 

@@ -5,7 +5,7 @@ import multiprocessing
 
 import pytest
 
-from components.errors import GateError, ModelNotFound, RegistryError
+from components.errors import ChampionChanged, GateError, ModelNotFound, RegistryError
 from components.registry import Registry, history, reject
 
 
@@ -33,7 +33,9 @@ def test_promoting_the_champion_again_changes_nothing(desk):
 def test_a_decision_against_another_champion_is_stale(desk):
     stale = desk.decide("2", None)
     desk.promote("1", desk.decide("1", None))
-    with pytest.raises(GateError, match=r"champion has changed .* was none, now version 1 is\. Run the gate again"):
+    with pytest.raises(
+        ChampionChanged, match=r"champion has changed .* was none, now version 1 is\. Run the gate again"
+    ):
         desk.promote("2", stale)
     assert desk.aliases()["champion"] == "1"
 

@@ -1,0 +1,43 @@
+"""A challenger whose promotion meets another champion than it was judged against."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from components.errors import ChampionChanged
+from flows import train
+from flows.outcome import CandidateOutcome
+from flows.parameters import PromotionParameters
+
+BEST = CandidateOutcome("quick", "runs/1", "evaluations/1")
+
+
+@pytest.fixture
+def changes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Champions that take the place between a judgement and its promotion, first to last; none is left at the end."""
+    left: list[str] = []
+
+    def once(best: CandidateOutcome, dataset: str, promotion: PromotionParameters) -> train.Judgement:
+        if left:
+            raise ChampionChanged(f"now version {left.pop(0)} is.")
+        return train.Judgement("Promoted", "decisions/1.json", "9")
+
+    monkeypatch.setattr(train, "_judge_once", once)
+    monkeypatch.setattr(train, "get_run_logger", lambda: logging.getLogger("judge"))
+    return left
+
+
+def test_it_is_judged_again_against_the_new_one(changes: list[str], caplog: Any) -> None:
+    changes += ["2", "3"]
+    assert train._judge(BEST, "datasets/1", PromotionParameters()).verdict == "Promoted"
+    assert [record.message for record in caplog.records] == [
+        "now version 2 is. It is judged again.", "now version 3 is. It is judged again.",
+    ]  # fmt: skip
+
+
+def test_a_place_that_never_rests_is_an_error_in_the_end(changes: list[str]) -> None:
+    changes += ["2", "3", "4", "5"]
+    with pytest.raises(ChampionChanged, match="version 4"):
+        train._judge(BEST, "datasets/1", PromotionParameters())
+    assert changes == ["5"]
