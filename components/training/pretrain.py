@@ -128,7 +128,9 @@ def common_place(shared: Path, recipe: Recipe, images: npt.NDArray[np.uint8], de
     """Folder for what this pretraining ends with, named by all that decides it, the code apart."""
     parts = (asdict(part) for part in (recipe.model, recipe.pretrain, _calm(recipe)))
     text = json.dumps([*parts, recipe.batch_size, recipe.seed, device], sort_keys=True)
-    return shared / hashlib.sha256(text.encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[:16]
+    digest = hashlib.sha256(text.encode())
+    digest.update(np.ascontiguousarray(images))
+    return shared / digest.hexdigest()[:16]
 
 
 def copy_pretraining(source: Path, target: Path) -> None:
