@@ -129,7 +129,7 @@ def common_place(shared: Path, recipe: Recipe, images: npt.NDArray[np.uint8], de
     parts = (asdict(part) for part in (recipe.model, recipe.pretrain, _calm(recipe)))
     text = json.dumps([*parts, recipe.batch_size, recipe.seed, device], sort_keys=True)
     digest = hashlib.sha256(text.encode())
-    digest.update(np.ascontiguousarray(images))
+    digest.update(np.ascontiguousarray(images).data)
     return shared / digest.hexdigest()[:16]
 
 
