@@ -52,6 +52,11 @@ class Site:
         done = self.prefect("deploy", "--all", "--prefect-file", "infra/prefect.yaml")
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def pause_schedules(self) -> None:
+        """Nothing starts at its hour beside what a test starts, and takes its slot; until the next `deploy`."""
+        done = self.prefect("deployment", "schedule", "pause", "--all")
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def start_worker(self) -> "subprocess.Popen[bytes]":
         """One more worker, in a process group of its own."""
         program = str(Path(sys.executable).parent / "prefect")

@@ -103,6 +103,11 @@ class Stack:
             timeout=timeout,
         )  # fmt: skip
 
+    def pause_schedules(self) -> None:
+        """Nothing starts at its hour beside what a test starts, and takes its slot; until the next set-up."""
+        done = self.run("prefect", "--no-prompt", "deployment", "schedule", "pause", "--all")
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def deploy_run(self, deployment: str, **parameters: Any) -> str:
         """Start a deployment; the run's id."""
         given = [part for k, v in parameters.items() for part in ("--param", f"{k}={json.dumps(v)}")]
@@ -241,6 +246,7 @@ def stack(
         for name in ("prefect", "mlflow", "service", "dashboard"):
             stack.healthy(name)
         until(lambda: "crash runs of dead workers" in stack.log("setup"), 120, f"set up: {stack.log('setup')}")
+        stack.pause_schedules()
         yield stack
     finally:
         supervisor.terminate()
