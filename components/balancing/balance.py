@@ -7,7 +7,6 @@ How its limit is read, and what the other readings give: docs/decisions/0003-bal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.class_weight import compute_class_weight
 
 from components.balancing.records import BalanceRecipe, DataRecipe, Rows, Sample, Selection
 from components.balancing.selection import select, validation_slice
@@ -46,6 +45,8 @@ def class_counts(dataset: Dataset, rows: Rows) -> dict[str, int]:
 
 def class_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """scikit-learn's "balanced" weights, float32 [7]; 0 for a class without images."""
+    from sklearn.utils.class_weight import compute_class_weight  # half of what a command's start would take
+
     weights = np.zeros(len(CLASSES), np.float32)
     present = np.unique(labels)
     weights[present] = compute_class_weight("balanced", classes=present, y=labels)
