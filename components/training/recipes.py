@@ -23,7 +23,7 @@ def preset_names() -> list[str]:
 def preset_module(name: str) -> types.ModuleType:
     """The file of a preset; raises RecipeError with near matches."""
     if name not in preset_names():
-        near = difflib.get_close_matches(name, preset_names(), 3, 0.3)
+        near = difflib.get_close_matches(name, preset_names(), 3, 0.5)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         raise RecipeError(f"no preset {name!r}; there are {', '.join(preset_names())}.{hint}")
     return importlib.import_module(f"{presets.__name__}.{name.replace('-', '_')}")
