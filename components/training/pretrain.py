@@ -24,7 +24,10 @@ from torch.nn import functional as F
 
 from components.errors import RecipeError
 from components.models.base import FaceModel, Tokenised
+from components.models.compact import Layer
+from components.models.records import ModelRecipe
 from components.training.augment import augment
+from components.training.device import Device
 from components.training.records import AugmentRecipe, PretrainRecipe, Recipe
 
 WEIGHTS, METRICS = "pretrained.safetensors", "pretrain.jsonl"
@@ -45,11 +48,8 @@ class MaskedAutoencoder(nn.Module):
         self.enter = nn.Linear(width, recipe.width)
         self.missing = nn.Parameter(torch.zeros(1, 1, recipe.width))
         self.positions = nn.Parameter(torch.randn(1, self.patches + 1, recipe.width) * 0.02)
-        layer = nn.TransformerEncoderLayer(
-            recipe.width, DECODER_HEADS, 4 * recipe.width, dropout=0.0, activation="gelu", batch_first=True,
-            norm_first=True,
-        )  # fmt: skip
-        self.decoder = nn.TransformerEncoder(layer, DECODER_LAYERS, enable_nested_tensor=False)
+        sizes = ModelRecipe(width=recipe.width, heads=DECODER_HEADS, mlp_ratio=4)
+        self.decoder = nn.Sequential(*(Layer(sizes, drop_path=0.0) for _ in range(DECODER_LAYERS)))
         self.leave = nn.Linear(recipe.width, model.backbone.patch**2)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def pretrain(
     model: FaceModel,
     images: npt.NDArray[np.uint8],
     recipe: Recipe,
-    device: str,
+    device: Device,
     out: Path,
     main: bool,
     say: Callable[[str], None],
@@ -94,7 +94,7 @@ def pretrain(
         say(f"pretraining is done: {done}")
         model.backbone.load_state_dict(load_file(done))
         return
-    auto, data = MaskedAutoencoder(model, recipe.pretrain).to(device), torch.from_numpy(images).to(device)
+    auto, data = MaskedAutoencoder(model, recipe.pretrain).to(device.kind), torch.from_numpy(images).to(device.kind)
     optimizer = torch.optim.AdamW(auto.parameters(), lr=recipe.pretrain.lr, betas=(0.9, 0.95), weight_decay=0.05)
     steps, calm = math.ceil(len(data) / recipe.batch_size), _calm(recipe)
     auto.train()
@@ -105,8 +105,9 @@ def pretrain(
             rate = _rate(epoch + step / steps, recipe.pretrain.epochs)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.pretrain.lr * rate
-            batch = augment(data[rows.to(device)], calm, torch.zeros(len(rows), dtype=torch.bool))
-            loss = auto(batch)
+            batch = augment(data[rows.to(device.kind)], calm, torch.zeros(len(rows), dtype=torch.bool))
+            with torch.autocast(device.kind, torch.bfloat16, enabled=device.bf16):
+                loss = auto(batch)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -124,10 +125,10 @@ def pretrain(
         os.replace(out / "pretrained.tmp", done)
 
 
-def common_place(shared: Path, recipe: Recipe, images: npt.NDArray[np.uint8], device: str) -> Path:
+def common_place(shared: Path, recipe: Recipe, images: npt.NDArray[np.uint8], device: Device) -> Path:
     """Folder for what this pretraining ends with, named by all that decides it, the code apart."""
     parts = (asdict(part) for part in (recipe.model, recipe.pretrain, _calm(recipe)))
-    text = json.dumps([*parts, recipe.batch_size, recipe.seed, device], sort_keys=True)
+    text = json.dumps([*parts, recipe.batch_size, recipe.seed, device.kind, device.bf16], sort_keys=True)
     digest = hashlib.sha256(text.encode())
     digest.update(np.ascontiguousarray(images).data)
     return shared / digest.hexdigest()[:16]

@@ -116,11 +116,11 @@ def _module(
     model = build_model(replace(recipe.model, pretrained=begin))
     if recipe.pretrain.epochs:
         own = np.array(dataset.images[np.unique(sample.train)])
-        common = common_place(job.shared, recipe, own, device.kind) if job.shared and not begin else None
+        common = common_place(job.shared, recipe, own, device) if job.shared and not begin else None
         with PartialState().main_process_first():  # all ranks then find the same in the run folder
             if common and main:
                 copy_pretraining(common, job.out)
-        pretrain(model, own, recipe, device.kind, job.out, main, say)
+        pretrain(model, own, recipe, device, job.out, main, say)
         if common and main:
             copy_pretraining(job.out, common)
         set_seed(recipe.seed)

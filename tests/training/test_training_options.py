@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from components.dataset import Dataset
 from components.errors import ModelNotFound, RecipeError
 from components.models.build import build_model
+from components.training.device import choose_device
 from components.training.module import TrainingModule
 from components.training.pretrain import MaskedAutoencoder, pretrain
 from components.training.recipes import load_preset, override, tiny
@@ -358,4 +359,4 @@ def test_pretraining_rejects_a_network_it_cannot_mask(tmp_path: Path) -> None:
     recipe = override(tiny(load_preset("quick-vgg16")), ["pretrain.epochs=1"])
     images = np.zeros((4, 48, 48), np.uint8)
     with pytest.raises(RecipeError, match="VGG"):
-        pretrain(build_model(recipe.model), images, recipe, "cpu", tmp_path, True, lambda _: None)
+        pretrain(build_model(recipe.model), images, recipe, choose_device("fp32"), tmp_path, True, lambda _: None)
