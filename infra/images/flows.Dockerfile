@@ -11,12 +11,12 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY README.md LICENSE ./
 COPY components/__init__.py ./components/
 RUN --mount=type=cache,target=/root/.cache/pip \
-    grep -vE '^(torch|torchvision|triton|nvidia-|cuda-)' requirements.lock > rest.txt && pip install -c rest.txt -e '.[drift,team]'
+    grep -vE '^(torch|torchvision|triton|nvidia-|cuda-)' requirements.lock > rest.txt && pip install -c rest.txt -e '.[drift,search,serving,team]'
 
 FROM python:3.11-slim-trixie
 # pg_dump of the server's major version, for `ferline backup`.
 RUN apt-get update && apt-get install --yes --no-install-recommends postgresql-client-17 && rm -rf /var/lib/apt/lists/*
-RUN useradd --create-home --uid 1000 ferline && install -d -o ferline -g ferline /data /backups
+RUN useradd --create-home --uid 1000 ferline && install -d -o ferline -g ferline /data /backups /service
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1
 WORKDIR /app
