@@ -123,6 +123,19 @@ def test_production_has_no_default_for_any_secret() -> None:
                 assert ":?" in PRODUCTION["services"][name]["environment"][key], f"{name}: {key}"
 
 
+def test_every_command_of_the_manual_keeps_productions_logins() -> None:
+    """Compose takes both files from `.env`; one that names a file itself would leave the other out."""
+    example = (REPOSITORY / ".env.example").read_text()
+    (files,) = re.findall(r"^COMPOSE_FILE=(.+)$", example, re.M)
+    assert files.split(":") == ["docker-compose.yml", "infra/compose.production.yml"]
+    assert all((REPOSITORY / name).is_file() for name in files.split(":"))
+    manual = (REPOSITORY / "docs" / "operations.md").read_text()
+    assert "`COMPOSE_FILE`" in manual
+    commands = re.findall(r"docker compose[^`\n]*", manual)
+    assert len(commands) > 10
+    assert [command for command in commands if re.search(r"docker compose.* (-f|--file|--env-file)\b", command)] == []
+
+
 def test_telemetry_of_every_part_is_off() -> None:
     off = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true",
            "BENTOML_DO_NOT_TRACK": "true", "GX_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}  # fmt: skip
