@@ -1,5 +1,6 @@
 """Compose file, manifests and dashboards against the code: names, ports, secrets, and what each service must have."""
 
+import configparser
 import importlib
 import importlib.util
 import json
@@ -19,6 +20,7 @@ from components.registry import without_password
 from components.settings import Settings
 from flows.stack.compose import read_programs
 from serving import metrics
+from serving.access import OPEN
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
@@ -67,8 +69,14 @@ def _variable(name: str) -> str:
     return name if not name.startswith("AWS_") or "CHECKSUM" in name else name.removeprefix("AWS_").lower()
 
 
+def environments(name: str) -> dict[str, str]:
+    """What a service is given by docker-compose.yml, with infra/compose.production.yml over it."""
+    over = PRODUCTION["services"].get(name, {})
+    return {**SERVICES[name].get("environment", {}), **over.get("environment", {})}
+
+
 def variables() -> Iterator[str]:
-    names = {name for service in OURS.values() for name in service["environment"]} | set(config_map())
+    names = {variable for name in OURS for variable in environments(name)} | set(config_map())
     yield from sorted(names)
 
 
@@ -89,9 +97,8 @@ def test_a_service_has_what_it_takes_to_run_unattended(name: str) -> None:
     service = SERVICES[name]
     assert service["restart"] in ("unless-stopped", "on-failure") or name == "operations"
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    assert service["deploy"]["resources"]["limits"]["memory"]
     if name not in ("setup", "operations"):  # they do their work and end
-        limits = service["deploy"]["resources"]["limits"]
-        assert limits["memory"]
         assert "healthcheck" in service or name.startswith("worker"), "a worker serves nothing that could be asked"
     if "build" not in service:
         image, _, tag = service["image"].partition(":")
@@ -194,6 +201,34 @@ def test_make_up_takes_ports_from_the_environment(tmp_path: Path) -> None:
     assert not [key for key in programs["worker"].environment if "S3" in key]
 
 
+def test_make_up_takes_settings_by_their_own_names(tmp_path: Path) -> None:
+    """One name in the shell, in `.env` and in containers."""
+    own = {
+        "FERLINE_LOG_PIXELS": "true",
+        "FERLINE_NOTIFY": "json://127.0.0.1/x",
+        "FERLINE_SERVE_KEYS": "/data/keys.json",
+    }
+    service = {p.name: p for p in read_programs(tmp_path, own)}["service"].environment
+    assert {name: service[name] for name in own} == {**own, "FERLINE_SERVE_KEYS": str(tmp_path / "keys.json")}
+    named = re.findall(r"(FERLINE_\w+): \$\{(\w+):", (REPOSITORY / "docker-compose.yml").read_text())
+    assert {name for name, variable in named if name != variable} == {"FERLINE_S3_ACCESS_KEY", "FERLINE_S3_SECRET_KEY"}
+
+
+def test_running_flows_keep_their_slots_when_prefects_server_restarts(tmp_path: Path) -> None:
+    """Its leases are files below PREFECT_HOME, and that is a volume everywhere."""
+    setting = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
+    native = {p.name: p for p in read_programs(tmp_path, {})}["prefect"].environment
+    (storage,) = {SERVICES["prefect"]["environment"][setting], native[setting], config_map()[setting]}
+    assert storage.endswith(".filesystem")
+    assert hasattr(importlib.import_module(storage), "ConcurrencyLeaseStorage")
+    assert SERVICES["prefect"]["environment"]["PREFECT_HOME"] == config_map()["PREFECT_HOME"] == "/data/prefect"
+    assert SERVICES["prefect"]["volumes"] == ["prefect:/data"]
+    (server,) = (each for each in MANIFESTS if each["kind"] == "Deployment" and each["metadata"]["name"] == "prefect")
+    (volume,) = server["spec"]["template"]["spec"]["volumes"]
+    claims = {each["metadata"]["name"] for each in MANIFESTS if each["kind"] == "PersistentVolumeClaim"}
+    assert volume["persistentVolumeClaim"]["claimName"] in claims
+
+
 def test_with_servers_elsewhere_make_up_uses_them(tmp_path: Path) -> None:
     elsewhere = {"postgres:5432": "10.0.0.1:5433", "s3:8333": "10.0.0.2:9000"}
     programs = {p.name: p for p in read_programs(tmp_path, {"PREFECT_DB_PASSWORD": "p@ss"}, elsewhere)}
@@ -217,9 +252,32 @@ def test_each_part_has_the_least_of_the_store() -> None:
     identities = {each["name"]: each for each in json.loads(text)["identities"]}
     for bucket in ("ferline", "mlflow"):
         assert all(action.endswith(f":{bucket}") for action in identities[bucket]["actions"])
-    administrators = {name for name, service in SERVICES.items()
-                      if "S3_ADMIN" in json.dumps(service.get("environment", {}))}  # fmt: skip
-    assert administrators == {"setup", "operations"}
+    given = {name: json.dumps(environments(name)) for name in SERVICES}
+    assert {name for name, text in given.items() if "S3_ADMIN" in text} == {"setup", "operations"}
+
+
+def test_each_part_has_the_logins_it_needs_and_no_other() -> None:
+    """As the manual's table says: what clients reach, the service, starts no runs."""
+    given = {name: set(environments(name)) for name in SERVICES}
+    flows = {"setup", "worker", "worker-gpu", "operations"}
+    assert {name for name, own in given.items() if "PREFECT_API_AUTH_STRING" in own} == flows
+    assert {name for name, own in given.items() if "MLFLOW_TRACKING_PASSWORD" in own} == flows | {"service"}
+    over = PRODUCTION["services"]
+    assert set(over["service"]["environment"]) == {
+        "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "FERLINE_S3_ACCESS_KEY", "FERLINE_S3_SECRET_KEY",
+        "FERLINE_SERVE_KEYS",
+    }  # fmt: skip
+
+
+def test_mlflows_users_outlive_its_container() -> None:
+    """They stand where its experiments do, and not in a file of the container."""
+    mlflow, known = PRODUCTION["services"]["mlflow"], PRODUCTION["configs"]
+    (config,) = mlflow["configs"]
+    assert mlflow["environment"]["MLFLOW_AUTH_CONFIG_PATH"] == config["target"]
+    read = configparser.ConfigParser(interpolation=None)
+    read.read_string(known[config["source"]]["content"])
+    assert read["mlflow"]["database_uri"] == mlflow["environment"]["MLFLOW_BACKEND_STORE_URI"]
+    assert read["mlflow"]["default_permission"] == "READ"
 
 
 def test_a_pod_has_its_own_secrets() -> None:
@@ -232,9 +290,30 @@ def test_a_pod_has_its_own_secrets() -> None:
                 source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source
             ]
     assert named == {"prefect": ["ferline-prefect"], "mlflow": ["ferline-mlflow"], "setup": ["ferline-admin"],
-                     "worker": ["ferline"], "service": ["ferline"], "dashboard": []}  # fmt: skip
+                     "worker": ["ferline", "ferline-worker"], "service": ["ferline"], "dashboard": []}  # fmt: skip
     manual = (REPOSITORY / "docs" / "operations.md").read_text()
     assert all(secret in manual for secrets in named.values() for secret in secrets)
+
+
+def test_prometheus_asks_with_a_key_in_the_cluster_too() -> None:
+    """A scrape by annotation carries none, and /metrics is not open."""
+    assert "/metrics" not in OPEN
+    pods = [each["spec"]["template"]["metadata"] for each in MANIFESTS if "template" in each.get("spec", {})]
+    assert not [name for pod in pods for name in pod.get("annotations", {}) if name.startswith("prometheus.io/")]
+    blocks = re.findall(r"```yaml\n(.+?)```", (REPOSITORY / "docs" / "operations.md").read_text(), re.S)
+    (job,), (adapter,) = yaml.safe_load(blocks[0]), yaml.safe_load(blocks[1])["rules"]
+    (composed,) = yaml.safe_load((REPOSITORY / "infra" / "observability" / "prometheus.yml").read_text())[
+        "scrape_configs"
+    ]
+    assert job["authorization"] == composed["authorization"]
+    keep, *added = job["relabel_configs"]
+    (service,) = (each for each in MANIFESTS if each["kind"] == "StatefulSet")
+    assert service["spec"]["template"]["metadata"]["labels"]["app"] == keep["regex"]
+    assert {each["target_label"] for each in added} == set(adapter["resources"]["overrides"]), (
+        "the adapter goes by them"
+    )
+    (scaler,) = (each for each in MANIFESTS if each["kind"] == "HorizontalPodAutoscaler")
+    assert adapter["seriesQuery"].startswith(scaler["spec"]["metrics"][0]["pods"]["metric"]["name"])
 
 
 def test_a_password_is_not_shown() -> None:

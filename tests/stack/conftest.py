@@ -234,7 +234,7 @@ def stack(
     elsewhere = {"postgres:5432": f"127.0.0.1:{postgres.port}", "s3:8333": f"127.0.0.1:{s3_server.port}"}
     keys = {f"S3_{who}_{part}_KEY": value for who in ("ADMIN", "FERLINE", "MLFLOW")
             for part, value in (("ACCESS", KEY), ("SECRET", SECRET))}  # fmt: skip
-    programs = read_programs(home, {**ports, **keys, "LOG_PIXELS": "true"}, elsewhere)
+    programs = read_programs(home, {**ports, **keys, "FERLINE_LOG_PIXELS": "true"}, elsewhere)
     own = {key: value for program in programs for key, value in program.environment.items()}
     quick = {
         "FERLINE_POLICY": str(lenient_policy), "FERLINE_SERVE_POLL_SECONDS": "0.5", "FERLINE_LOG_SECONDS": "0.5",
