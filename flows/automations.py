@@ -125,11 +125,15 @@ def _deployment(name: str) -> UUID:
 
 
 def _renew(automation: Automation) -> None:
-    """Make it, or anew where it has changed. One that is as it should be stays: it may be counting a run's silence."""
+    """Make it, or anew where it has changed. One that is as it should be stays: it may be counting a run's silence.
+
+    One that somebody has disabled stays disabled.
+    """
     with get_client(sync_client=True) as client:
         known = client.read_automations_by_name(automation.name)
-        if len(known) == 1 and known[0].enabled and _core(known[0]) == _core(automation):
+        if len(known) == 1 and _core(known[0]) == _core(automation):
             return
+        automation.enabled = all(each.enabled for each in known)
         for each in known:
             client.delete_automation(each.id)
     automation.create()

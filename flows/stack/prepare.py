@@ -1,9 +1,12 @@
-"""What the services need once: buckets, a work pool, deployments, automations. Again it changes nothing."""
+"""What the services need once: buckets, a work pool, deployments, automations. Again it changes nothing: what somebody
+has paused or disabled stays so.
+"""
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prefect.client.orchestration import get_client
@@ -31,7 +34,8 @@ def prepare(buckets: list[str], tell: Tell) -> None:
             tell(f"bucket {name} {'made' if place.make_bucket(name) else 'is there'}")
     _wait_for_prefect()
     tell(f"work pool {POOL} {'made' if _make_pool() else 'is there'}")
-    _deploy()
+    with _kept_paused():
+        _deploy()
     tell("deployments of infra/prefect.yaml made or renewed")
     for name in make_automations():
         tell(f"automation {name!r} made or renewed")
@@ -55,6 +59,19 @@ def _make_pool() -> bool:
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
             return True
     return False
+
+
+@contextmanager
+def _kept_paused() -> Iterator[None]:
+    """Deployments that somebody has paused are paused afterwards too: `prefect deploy` starts them again."""
+    with get_client(sync_client=True) as client:
+        paused = [deployment.id for deployment in client.read_deployments() if deployment.paused]
+    try:
+        yield
+    finally:
+        with get_client(sync_client=True) as client:
+            for id in paused:
+                client.pause_deployment(id)
 
 
 def _deploy() -> None:

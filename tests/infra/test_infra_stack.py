@@ -269,6 +269,14 @@ def test_each_part_has_the_logins_it_needs_and_no_other() -> None:
     }  # fmt: skip
 
 
+def test_a_set_up_that_runs_again_starts_no_schedule_that_was_paused() -> None:
+    """Prefect knows a schedule again by its slug, and changes `active` only where it is said."""
+    deployments = yaml.safe_load((REPOSITORY / "infra" / "prefect.yaml").read_text())["deployments"]
+    schedules = [schedule for each in deployments for schedule in each.get("schedules", [])]
+    assert len(schedules) == 3
+    assert all("slug" in schedule and "active" not in schedule for schedule in schedules)
+
+
 def test_mlflows_users_outlive_its_container() -> None:
     """They stand where its experiments do, and not in a file of the container."""
     mlflow, known = PRODUCTION["services"]["mlflow"], PRODUCTION["configs"]

@@ -33,9 +33,30 @@ def test_predictions_reach_the_bucket_and_the_dashboard_shows_a_window(stack: St
 
 
 def test_the_set_up_again_changes_nothing(stack: Stack, champion: str) -> None:
-    done = stack.run("ferline", "stack", "setup", "--bucket", "mlflow")
-    stack.pause_schedules()
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("is there") == 3
-    assert len(stack.ask("/automations/filter")) == 3
-    assert len(stack.ask("/deployments/filter")) == 9
+    """Nor does it start what somebody has paused: the schedules are, and here a deployment and an automation too."""
+    api = f"http://127.0.0.1:{stack.port('prefect')}/api"
+    automation = f"{api}/automations/{in_force(stack)['ferline: retrain on drift'][0]}"
+    deployment = f"{api}/deployments/{in_force(stack)['compare-models'][0]}"
+    httpx.patch(automation, json={"enabled": False}).raise_for_status()
+    httpx.post(f"{deployment}/pause_deployment").raise_for_status()
+    try:
+        before = in_force(stack)
+        done = stack.run("ferline", "stack", "setup", "--bucket", "mlflow")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("is there") == 3
+        assert in_force(stack) == before
+    finally:
+        httpx.patch(automation, json={"enabled": True}).raise_for_status()
+        httpx.post(f"{deployment}/resume_deployment").raise_for_status()
+    assert len(before) == 3 + 9
+    assert [before[name][1:] for name in ("nightly", "hourly", "weekly")] == [(True, [False])] * 3
+    assert (before["ferline: retrain on drift"][1], before["compare-models"][1]) == (False, False)
+
+
+def in_force(stack: Stack) -> dict[str, tuple[str, bool, list[bool]]]:
+    """Name of an automation or a deployment -> id, whether it is in force, and whether each of its schedules is."""
+    automations = {each["name"]: (each["id"], each["enabled"], []) for each in stack.ask("/automations/filter")}
+    return automations | {
+        each["name"]: (each["id"], not each["paused"], [schedule["active"] for schedule in each["schedules"]])
+        for each in stack.ask("/deployments/filter")
+    }
