@@ -96,6 +96,11 @@ class Stack:
         file = self.home / "stack" / f"{name}.log"
         return file.read_text()[-4000:] if file.exists() else ""
 
+    def set_ups(self) -> int:
+        """How often the set-up has come to its end."""
+        file = self.home / "stack" / "setup.log"
+        return file.read_text().count("crash runs of dead workers") if file.exists() else 0
+
     def run(self, *command: str, timeout: int = 300) -> "subprocess.CompletedProcess[str]":
         """A command of this environment, as a person of the team would give it."""
         return subprocess.run(
@@ -104,7 +109,7 @@ class Stack:
         )  # fmt: skip
 
     def pause_schedules(self) -> None:
-        """Nothing starts at its hour beside what a test starts, and takes its slot; until the next set-up."""
+        """Nothing starts at its hour beside what a test starts, and takes its slot."""
         done = self.run("prefect", "--no-prompt", "deployment", "schedule", "pause", "--all")
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -245,7 +250,7 @@ def stack(
     try:
         for name in ("prefect", "mlflow", "service", "dashboard"):
             stack.healthy(name)
-        until(lambda: "crash runs of dead workers" in stack.log("setup"), 120, f"set up: {stack.log('setup')}")
+        until(stack.set_ups, 120, f"set up: {stack.log('setup')}")
         stack.pause_schedules()
         yield stack
     finally:

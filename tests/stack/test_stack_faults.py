@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import re
 import resource
@@ -11,14 +12,17 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from components.registry.ledger import commit, history
 from components.registry.records import CHAMPION, LedgerEntry, utc_now
 from components.registry.standing import standing
 from components.store import S3Store
+from components.training.train import last_checkpoint
 from tests.stack.conftest import BIN, FACES, KEY, SECRET, Stack, answers, free_port, logged, predict, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -62,21 +66,46 @@ def second(stack: Stack, champion: str) -> str:
 def test_a_dead_workers_runs_are_taken_over_or_marked(stack: Stack, champion: str) -> None:
     """A training goes on from its checkpoint in another worker; a retraining ends, and the next is not cancelled."""
     predict(stack.service, 300, seed=12, told=True)
-    run = train(stack, seed=21, epochs=60)
+    run = train(stack, seed=21, epochs=40)
     until(lambda: epochs(stack) >= 2, 120, f"it trains: {stack.log('worker')}")
+    freeze_training(stack)
     retraining = stack.deploy_run("retrain/on-drift", trigger={"reason": "a test", "at_once": True})
     until(lambda: len(list((stack.home / "runs").glob("*/metrics.jsonl"))) == 2, 120, "both train")
     stack.kill("worker")  # with all its processes, as when a machine loses power; supervisord starts another
+    reached = last_checkpoint_of(stack, seed=21)
     until(lambda: stack.state(retraining).get("type") == "CRASHED", 200, "the retraining counts as lost")
     next_one = stack.deploy_run("retrain/on-drift", trigger={"reason": "the next", "at_once": True})
     # Not `ended`: it is lost for a moment before it waits again.
     until(lambda: stack.state(run).get("name") in ("Promoted", "Rejected"), 300, "the training has gone on to its end")
-    said = (stack.home / "stack" / "worker.log").read_text()
-    resumed = said.split("resuming from step")[1:]
-    assert resumed, "from its checkpoint"
-    assert all(int(re.findall(r"epoch (\d+):", part)[0]) >= 2 for part in resumed), "no epoch is trained again"
+    log = stack.ask("/logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC")
+    said = [line["message"] for line in log]
+    resumed = f"resuming from step {reached['global_step']}"
+    assert resumed in said, "from its last checkpoint"
+    after = [found[1] for line in said[said.index(resumed) :] if (found := re.match(r"epoch (\d+):", line))]
+    assert int(after[0]) == round(reached["epoch"]) + 1, "no epoch is trained again"
     assert stack.ended(next_one)["type"] == "COMPLETED", stack.log("worker")
     assert stack.state(retraining)["name"] == "Lost"
+
+
+def freeze_training(stack: Stack) -> None:
+    """Stop the one training where it is, so that it does not end before its worker does, however fast the machine."""
+    frozen = 0
+    for process in psutil.Process(stack.pids("worker")[0]).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "components.training" in process.cmdline():
+                process.suspend()
+                frozen += 1
+    assert frozen, stack.log("worker")
+
+
+def last_checkpoint_of(stack: Stack, seed: int) -> dict[str, Any]:
+    """What the newest whole checkpoint of a killed training says: `global_step` and `epoch`."""
+    recipes = (stack.home / "runs").glob("*/recipe.json")
+    (folder,) = (file.parent for file in recipes if json.loads(file.read_text())["seed"] == seed)
+    newest = last_checkpoint(folder / "checkpoints", print, main=False)
+    assert newest, "it had trained two epochs"
+    state: dict[str, Any] = json.loads((Path(newest) / "trainer_state.json").read_text())
+    return state
 
 
 def test_postgresql_may_restart_during_a_run(stack: Stack, champion: str) -> None:
@@ -188,17 +217,19 @@ def test_the_service_may_be_killed_under_load(stack: Stack, champion: str) -> No
             except (httpx.HTTPError, AssertionError):
                 time.sleep(0.2)
 
-    clients = [threading.Thread(target=load, args=(50 + k,)) for k in range(3)]
+    clients = [threading.Thread(target=load, args=(50 + k,), daemon=True) for k in range(3)]
     for client in clients:
         client.start()
-    for _ in range(2):
-        time.sleep(3)
-        many = len(acknowledged)
-        stack.kill("service")
-        until(lambda many=many: len(acknowledged) > many + 200, 90, "it answers again")
-    stop.set()
-    for client in clients:
-        client.join()
+    try:
+        for _ in range(2):
+            time.sleep(3)
+            many = len(acknowledged)
+            stack.kill("service")
+            until(lambda many=many: len(acknowledged) > many + 200, 90, "it answers again")
+    finally:
+        stop.set()
+        for client in clients:
+            client.join(90)
     until(lambda: set(acknowledged) <= set(logged(stack)), 60, "every acknowledged answer is in the log")
     seen = [id for id in logged(stack) if id in set(acknowledged)]
     assert len(seen) == len(set(seen)), "none twice"
@@ -257,9 +288,12 @@ def test_a_backup_brings_a_wiped_site_back(stack: Stack, champion: str, tmp_path
     wipe(stack)
     back = stack.run("ferline", "restore", str(tmp_path / "backup"))
     assert back.returncode == 0, back.stderr
+    set_ups = stack.set_ups()
     stack.control("start", "all")
     for name in ("prefect", "mlflow", "service", "dashboard"):
         stack.healthy(name)
+    until(lambda: stack.set_ups() > set_ups, 120, f"set up again: {stack.log('setup')}")
+    stack.pause_schedules()
     until(lambda: httpx.get(f"{stack.service}/readyz").json()["model"] == serving, 60, "the champion serves again")
     assert len(predict(stack.service, 50, seed=71)) == 50
     assert history(stack.store, "ferline-fer") == ledger
