@@ -22,6 +22,8 @@ from flows.site import artifacts
 State = Literal["good", "warning", "bad"]
 PACKAGES = ("prefect", "mlflow", "torch", "onnxruntime", "bentoml", "evidently", "great-expectations", "pandas")
 ROOM_GB = 5.0
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""Somebody waits: MLflow's client, which reads these at each request, else tries a silent server for four minutes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Every finding; nothing is changed but for a probe that is removed again."""
+    for name, value in IMPATIENT.items():
+        os.environ.setdefault(name, value)
     looks = (_python, _home, _policy, _store, _artifacts, _registry, _ledger, _log, _prefect)
     return [finding for look in looks for finding in _careful(look)]
 
@@ -146,7 +150,11 @@ def _prefect() -> Iterator[Finding]:
                 for what in ("deployments", "automations")
             )
     except (httpx.HTTPError, ValueError) as error:
-        yield Finding("Prefect", "bad", f"{url}: {error}", "start its server, or correct PREFECT_API_URL")
+        refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 401
+        login = "set PREFECT_API_AUTH_STRING to its login, user:password"
+        yield Finding(
+            "Prefect", "bad", f"{url}: {error}", login if refused else "start its server, or correct PREFECT_API_URL"
+        )
         return
     online = [worker for worker in pool.json() if worker["status"] == "ONLINE"] if pool.status_code == 200 else []
     yield Finding("Prefect", "good", f"{url}: {len(deployed)} deployments, {len(automated)} automations")

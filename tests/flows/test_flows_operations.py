@@ -4,6 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import pytest
 from components.backup import MANIFEST, Site, backup, restore
 from components.errors import BackupError
 from components.store import S3Store
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -95,18 +100,41 @@ def test_the_doctor_names_what_is_wrong_and_what_to_do(bench) -> None:
 
 
 def test_the_doctor_meets_servers_that_are_away(bench) -> None:
-    away = {"FERLINE_STORE": "s3://faces", "FERLINE_S3_ENDPOINT": "http://127.0.0.1:9", "FERLINE_S3_ACCESS_KEY": "k",
-            "FERLINE_S3_SECRET_KEY": "s", "PREFECT_API_URL": "http://127.0.0.1:9/api"}  # fmt: skip
-    bench.outside.update(away)
-    try:
-        done = bench.ferline("doctor", "--json")
-    finally:
-        for name in away:
-            del bench.outside[name]
-    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
-    assert done.returncode == 1
-    assert (findings["store"]["state"], findings["Prefect"]["state"]) == ("bad", "bad")
+    findings, seconds = examined(bench, FERLINE_STORE="s3://faces", FERLINE_S3_ENDPOINT="http://127.0.0.1:9",
+                                 FERLINE_S3_ACCESS_KEY="k", FERLINE_S3_SECRET_KEY="s",
+                                 FERLINE_TRACKING_URI="http://127.0.0.1:9",
+                                 PREFECT_API_URL="http://127.0.0.1:9/api")  # fmt: skip
+    assert {findings[what]["state"] for what in ("store", "registry", "Prefect")} == {"bad"}
     assert "does not answer" in findings["store"]["found"]
+    assert "127.0.0.1:9" in findings["registry"]["found"]
+    assert findings["Prefect"]["remedy"] == "start its server, or correct PREFECT_API_URL"
+    assert seconds < 100, "MLflow's client alone tries for four minutes"
+
+
+def test_the_doctor_tells_a_missing_login_from_a_server_that_is_away(bench) -> None:
+    class Refuse(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(401)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuse) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        findings, _ = examined(bench, PREFECT_API_URL=f"http://127.0.0.1:{server.server_port}/api")
+        server.shutdown()
+    assert findings["Prefect"]["remedy"] == "set PREFECT_API_AUTH_STRING to its login, user:password"
+
+
+def examined(bench: Any, **settings: str) -> tuple[dict[str, Any], float]:
+    """What the doctor says of such settings, where something is bad, by name; and how long it took, seconds."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        bench.command("doctor", "--json"), env={**bench.environment, **settings}, cwd=REPOSITORY, capture_output=True,
+        text=True, timeout=250,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    return {finding["what"]: finding for finding in json.loads(done.stdout)}, time.monotonic() - begun
 
 
 def test_the_command_line_does_not_import_prefect_before_it_is_told_where_to_keep_things() -> None:
