@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from components.errors import BadPicture, DataError, StoreNotFound
+from components.errors import BadPicture, ClusterError, DataError, StoreError, StoreNotFound
 from components.registry.records import ModelVersion
 from components.settings import load_settings, settings_store
 from components.store import PATIENT, Store
@@ -94,14 +95,15 @@ class Batch:
         return [part for part in parts if file_of(part["number"]) not in there]
 
     def worker(self) -> Callable[[Part], Part]:
-        """What does a part; loads and checks the model once."""
+        """What does a part; loads and checks the model once. Raises ClusterError where the source is not seen."""
+        self.require_seen()
         threads = int(os.environ.get("OMP_NUM_THREADS", "0")) or None  # as many as Ray gave the worker
         model = load_model(self.folder, self.version, threads)
         require_possible(model, self.options, self.explain)
         source, target, pool = _place(self.source), _place(self.out), ThreadPoolExecutor(threads)
 
         def work(part: Part) -> Part:
-            pictures: list[tuple[str, Picture]] = [(name, partial(_read, source, name)) for name in part["names"]]
+            pictures: list[tuple[str, Picture]] = [(name, partial(self.read, source, name)) for name in part["names"]]
             table = answer_part(pictures, model, self.options, self.explain, pool)
             buffer = io.BytesIO()
             pq.write_table(table, buffer, compression="zstd")
@@ -109,6 +111,28 @@ class Batch:
             return {"pictures": table.num_rows, "errors": table.num_rows - table["error"].null_count}
 
         return work
+
+    def require_seen(self) -> None:
+        """Raises ClusterError where the source is no folder of this machine, or an empty one, as a mount point is."""
+        if self.source.startswith("s3://"):
+            return
+        folder = Path(self.source)
+        if not folder.is_dir() or not any(folder.iterdir()):
+            raise ClusterError(
+                f"{self.source} is no folder with pictures on {platform.node()}: every machine of the cluster must see "
+                "it under this name. Mount it there, or name s3://bucket/prefix; what is done is kept."
+            )
+
+    def read(self, source: Store, name: str) -> Gray:
+        """A picture. Raises BadPicture where it is gone or broken; what is wrong with its place is no fault of it."""
+        try:
+            data = source.read_bytes(name)
+        except StoreNotFound as error:
+            self.require_seen()  # the whole folder may be gone
+            raise BadPicture(f"the file is gone: {error}") from error
+        except OSError as error:
+            raise StoreError(f"{name} in {self.source} cannot be read on {platform.node()}: {error}.") from error
+        return read_picture(data)
 
     def finish(self, parts: list[Part], pictures: int, resumed: int) -> BatchScored:
         """Count what is there and write done.json; raises DataError where a part is not there."""
@@ -154,13 +178,6 @@ def file_of(number: int) -> str:
 
 def _place(uri: str) -> Store:
     return settings_store(load_settings(), uri, PATIENT)
-
-
-def _read(source: Store, name: str) -> Gray:
-    try:
-        return read_picture(source.read_bytes(name))
-    except (OSError, StoreNotFound) as error:  # a server that does not answer is no fault of the picture
-        raise BadPicture(f"the file cannot be read: {error}.") from error
 
 
 def _errors(target: Store, name: str) -> int:

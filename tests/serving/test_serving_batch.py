@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from components.dataset import Dataset
-from components.errors import DataError, StoreUnreachable
+from components.errors import ClusterError, DataError, StoreError, StoreUnreachable
 from components.labels import CLASSES
 from components.store import LocalStore, S3Store
 from serving import batch as module
@@ -61,8 +62,11 @@ def test_parts_hold_what_offline_scoring_answers(shelf, photos: Path, tmp_path: 
     model = load_model(batch.folder, batch.version)
     offline.score(photos, tmp_path / "one.parquet", model, Options(face="none"), True, quiet)
     one = pd.read_parquet(tmp_path / "one.parquet").set_index("source").loc[whole["source"]].reset_index()
-    for name in [f"p_{each}" for each in CLASSES if f"p_{each}" in one]:
-        np.testing.assert_allclose(one[name].astype(float), whole[name].astype(float), atol=1e-6)
+    for name, length in (("probabilities", len(CLASSES)), ("rollout", model.size[0] * model.size[1])):
+        first, second = (np.stack(frame[name].dropna()) for frame in (one, whole))
+        assert first.shape == second.shape == (40, length)
+        np.testing.assert_allclose(first, second, atol=1e-5)
+    assert list(one["answer"].dropna()) == list(whole["answer"].dropna())
     assert list(one["error"].isna()) == list(whole["error"].isna())
 
 
@@ -128,6 +132,58 @@ def test_a_store_that_is_away_is_no_fault_of_the_pictures(
             score_batch(make(shelf, str(photos), str(tmp_path / "out")), run_here, quiet)
     assert not list((tmp_path / "out").glob("*.parquet"))
     assert score_batch(make(shelf, str(photos), str(tmp_path / "out")), run_here, quiet).errors == 1
+
+
+@pytest.mark.parametrize("seen", ["nothing", "an empty mount point"])
+def test_a_folder_that_a_worker_does_not_see_is_no_fault_of_the_pictures(
+    seen: str, shelf, photos: Path, tmp_path: Path
+) -> None:
+    batch, away = make(shelf, str(photos), str(tmp_path / "out")), tmp_path / "away"
+
+    def other_machine(make_worker, parts):
+        photos.rename(away)
+        if seen != "nothing":
+            photos.mkdir()
+        return run_here(make_worker, parts)
+
+    with pytest.raises(ClusterError, match="every machine of the cluster must see"):
+        score_batch(batch, other_machine, quiet)
+    assert not list((tmp_path / "out").glob("*.parquet"))
+    shutil.rmtree(photos, ignore_errors=True)
+    away.rename(photos)
+    assert score_batch(batch, run_here, quiet).errors == 1
+
+
+def test_a_folder_that_goes_away_on_the_way_stops_its_part(shelf, photos: Path, tmp_path: Path) -> None:
+    def unmounted(make_worker, parts):
+        work = make_worker()
+        yield work(parts[0])
+        photos.rename(tmp_path / "away")
+        yield work(parts[1])
+
+    with pytest.raises(ClusterError, match="is no folder with pictures"):
+        score_batch(make(shelf, str(photos), str(tmp_path / "out")), unmounted, quiet)
+    assert [file.name for file in (tmp_path / "out").glob("*.parquet")] == [module.file_of(0)]
+
+
+def test_one_file_that_is_gone_is_one_error_and_one_that_cannot_be_read_stops_its_part(
+    shelf, photos: Path, tmp_path: Path
+) -> None:
+    first, second = photos / "deep" / "000.png", photos / "deep" / "001.png"
+
+    def gone(make_worker, parts):
+        first.unlink()
+        return run_here(make_worker, parts)
+
+    assert score_batch(make(shelf, str(photos), str(tmp_path / "out")), gone, quiet).errors == 2
+
+    def unreadable(make_worker, parts):
+        second.unlink()
+        second.symlink_to(second)  # as a network file system that fails: neither absent nor readable
+        return run_here(make_worker, parts)
+
+    with pytest.raises(StoreError, match=r"001\.png in .* cannot be read"):
+        score_batch(make(shelf, str(photos), str(tmp_path / "other")), unreadable, quiet)
 
 
 def test_what_one_row_a_picture_cannot_give_is_refused(shelf, photos: Path, tmp_path: Path) -> None:
