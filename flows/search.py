@@ -17,8 +17,8 @@ from prefect.states import Completed
 from components.errors import RecipeError, TrainingError
 from components.registry import TrackedRun
 from components.search.pictures import draw
-from components.search.records import Trial, assignments, parse_space
-from components.search.study import Asked, Pruned, Study
+from components.search.records import Pruned, Trial, assignments, parse_space
+from components.search.study import Asked, Study
 from components.training import read_epochs
 from components.training.follow import Where
 from components.training.recipes import compose, flat, override, places_here, preset_source
@@ -117,7 +117,7 @@ def tune_task(what: "Searched", study: Study, missing: int, search: SearchParame
     from components.cluster.tune import search_on_ray
 
     place, past = settings().ray_address, study.trials()
-    return search_on_ray(what, study.space, missing, search.workers, place, state, search.seed, past)
+    return search_on_ray(what, study.space, missing, search.workers, place, state, search.seed, past, search.prune)
 
 
 def _keep_trial(tried: "Tried", base: Recipe, preset: str, parent: str) -> None:
@@ -129,6 +129,10 @@ def _keep_trial(tried: "Tried", base: Recipe, preset: str, parent: str) -> None:
     with registry().track(f"{parent}-{tried.id}", preset, flat(recipe), parent) as run:
         for line in read_epochs(tried.run):
             run.log_epoch(line)
+        if tried.trial.state == "pruned":
+            run.outcome = "KILLED"
+        elif tried.trial.state == "failed":
+            run.outcome = "FAILED"
         if tried.trial.macro_f1 is not None:
             run.log_metrics({"public_test_macro_f1": tried.trial.macro_f1})
 
@@ -142,9 +146,8 @@ def _try(asked: Asked, base: Recipe, dataset: str, search: SearchParameters, par
         get_run_logger().warning("trial %d is no recipe: %s", asked.number, error)
         return
     sample = reuse(balance_task, dataset, recipe, excluded_digest(recipe), code_version(*FRAME, "components/balancing"))
-    try:
-        uri = trial_task(asked, search.preset, recipe, dataset, sample, parent)
-    except Pruned:
+    uri = trial_task(asked, search.preset, recipe, dataset, sample, parent)
+    if uri is None:
         asked.prune()
         get_run_logger().info("trial %d is stopped early: %s", asked.number, " ".join(assignments(asked.values)))
         return
@@ -156,8 +159,8 @@ def _try(asked: Asked, base: Recipe, dataset: str, search: SearchParameters, par
 
 
 @task(name="trial", task_run_name="trial {asked.number}", timeout_seconds=7 * 24 * 3600, cache_policy=NO_CACHE)
-def trial_task(asked: Asked, preset: str, recipe: Recipe, dataset: str, sample: str, parent: str) -> str:
-    """Train one recipe; URI of its run folder. Raises Pruned."""
+def trial_task(asked: Asked, preset: str, recipe: Recipe, dataset: str, sample: str, parent: str) -> str | None:
+    """Train one recipe; URI of its run folder, None where it was stopped early."""
 
     def watch(values: Mapping[str, float]) -> None:
         asked.report(values["validation_macro_f1"], int(values["epoch"]))
@@ -166,7 +169,7 @@ def trial_task(asked: Asked, preset: str, recipe: Recipe, dataset: str, sample: 
         return train_run(preset, recipe, dataset, sample, training_code(), Where(), parent, watch)
     except Pruned:
         shutil.rmtree(run_folder(recipe, dataset, sample, training_code()))
-        raise
+        return None
 
 
 def _keep(study: Study, base: Recipe, search: SearchParameters, parent: TrackedRun) -> str:

@@ -26,6 +26,7 @@ from components.gate import load_policy as load_gate_policy
 from components.ingest import IngestOptions, ingest_to_store
 from components.labels import PUBLIC_TEST
 from components.registry import TrackedRun, build_package, promote, register, reject
+from components.search.records import Pruned
 from components.training import read_epochs
 from components.training.follow import Where, run_training
 from components.training.recipes import flat, read_recipe
@@ -136,7 +137,7 @@ def train_run(
 ) -> str:
     """Train and put the run folder into the store; a run that was killed goes on.
 
-    parent: MLflow run below which it is shown; watch: told of each epoch, and may end the training by raising.
+    parent: MLflow run below which it is shown; watch: told of each epoch, and may end the training by Pruned.
     """
     data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
     info, out = read_info(data), run_folder(recipe, dataset_uri, sample_uri, code)
@@ -145,7 +146,11 @@ def train_run(
 
     def epoch(values: Mapping[str, float]) -> None:
         run.log_epoch(values)
-        watch(values)
+        try:
+            watch(values)
+        except Pruned:
+            run.outcome = "KILLED"
+            raise
 
     with registry().track(key, preset, {"preset": preset, **flat(recipe)}, parent) as run:
         run.log_dataset(dataset_uri, info)

@@ -43,7 +43,7 @@ def cluster(address: str, workers: int) -> Iterator[int]:
                 f"the Ray cluster at {address} asks for its token: set RAY_AUTH_MODE=token here, and what "
                 "`ray get-auth-token` says there in ~/.ray/auth_token or RAY_AUTH_TOKEN."
             ) from error
-        raise ClusterError(f"no Ray cluster answers at {address or 'this machine'}: {_first(error)}.") from error
+        raise ClusterError(_refusal(address, error)) from error
     try:
         there = ray.cluster_resources()  # type: ignore[no-untyped-call]
         if there.get("CPU", 0) < workers:
@@ -54,6 +54,30 @@ def cluster(address: str, workers: int) -> Iterator[int]:
         yield int(there.get("GPU", 0))
     finally:
         ray.shutdown()
+
+
+def _refusal(address: str, error: BaseException) -> str:
+    """Why Ray did not connect, as a person can mend it."""
+    if "No node info found" in str(error):
+        return (
+            f"the Ray cluster at {address} answers, but this machine is no node of it: run `ray start --address "
+            f"{address} --num-cpus 0` here first; so it calls, and takes no work."
+        )
+    return f"no Ray cluster answers at {address or 'this machine'}: {_first(error)}."
+
+
+def gpus_each(gpus: int, workers: int, may_wait: bool) -> int:
+    """GPUs that each worker asks for: one where the cluster has any, since a process that was given none takes the
+    first all the same.
+
+    may_wait: whether workers can run one after another. Raises ClusterError where they cannot and GPUs are too few.
+    """
+    if gpus and gpus < workers and not may_wait:
+        raise ClusterError(
+            f"{workers} workers are asked for, a GPU each, and the cluster has {gpus}: ask for {gpus} with --workers, "
+            "or start more nodes."
+        )
+    return min(gpus, 1)
 
 
 def _require_answer(address: str) -> None:

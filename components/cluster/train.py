@@ -10,7 +10,7 @@ import shutil
 import sys
 from typing import Any
 
-from components.cluster.connect import cause, cluster
+from components.cluster.connect import cause, cluster, gpus_each
 from components.training import read_summary
 from components.training.__main__ import parser, run
 from components.training.loop import batch_share
@@ -22,10 +22,10 @@ MOST_FAILURES = 3
 
 
 def train_on_ray(job: Job, workers: int, address: str) -> RunSummary:
-    """Train in `workers` processes of a cluster, a GPU each where it has as many.
+    """Train in `workers` processes of a cluster, a GPU each where it has any.
 
-    Raises RecipeError before a worker starts where the batch cannot be shared; ClusterError, also where workers
-    die again and again; whatever `train` raises.
+    Raises RecipeError before a worker starts where the batch cannot be shared; ClusterError, also where GPUs are too
+    few or workers die again and again; whatever `train` raises.
     """
     batch_share(job.recipe, workers)
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -33,7 +33,8 @@ def train_on_ray(job: Job, workers: int, address: str) -> RunSummary:
 
     with cluster(address, workers) as gpus:
         state = job.out.absolute().with_name(f".{job.out.name}.ray")
-        scaling = ScalingConfig(num_workers=workers, use_gpu=gpus >= workers, resources_per_worker={"CPU": 1})
+        with_gpu = gpus_each(gpus, workers, may_wait=False) > 0
+        scaling = ScalingConfig(num_workers=workers, use_gpu=with_gpu, resources_per_worker={"CPU": 1})
         trainer = TorchTrainer(
             _worker,
             train_loop_config={"job": _absolute(job)},

@@ -9,19 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from components.cluster.connect import cluster
+from components.cluster.connect import cluster, gpus_each
 from components.dataset import open_dataset
 from components.errors import ClusterError, RecipeError
 from components.evaluation.evaluate import evaluate
 from components.labels import PUBLIC_TEST
-from components.search.records import Dimension, Trial, Value, assignments
+from components.search.records import Dimension, Trial, Value, assignments, most_epochs
 from components.search.study import distributions, sampler
 from components.training import read_summary
 from components.training.follow import Where, run_training
 from components.training.recipes import override
 from components.training.records import Recipe
+
+if TYPE_CHECKING:
+    from ray.tune.schedulers import TrialScheduler
 
 MOST_FAILURES = 3
 GRACE, REDUCTION = 2, 3
@@ -67,24 +70,24 @@ def search_on_ray(
     state: Path,
     seed: int,
     past: Sequence[Trial],
+    prune: bool,
 ) -> list[Tried]:
     """Run `trials` trials, `workers` at a time, chosen after those of the past. A search that was killed goes on.
 
+    prune: whether trials that do worse than others are stopped early.
     state: folder of Ray's own records; where it is there, its own trials end, however many are asked for. Raises
     ClusterError.
     """
     from ray import tune
-    from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
     known = [(trial.values, trial.macro_f1) for trial in past if trial.macro_f1 is not None]
     with cluster(address, workers) as gpus:
-        share: dict[str, float] = {"cpu": 1, "gpu": 1 if gpus >= workers else 0}
+        share: dict[str, float] = {"cpu": 1, "gpu": gpus_each(gpus, workers, may_wait=True)}
         body = tune.with_resources(tune.with_parameters(_trial, what=what), share)
         if tune.Tuner.can_restore(str(state)):
             tuner = tune.Tuner.restore(str(state), trainable=body, resume_errored=True)
         else:
-            epochs = max(GRACE + 1, what.base.epochs)
             tuner = tune.Tuner(
                 body,
                 tune_config=tune.TuneConfig(
@@ -94,10 +97,7 @@ def search_on_ray(
                         points_to_evaluate=[values for values, _ in known] or None,
                         evaluated_rewards=[score for _, score in known] or None,
                     ),
-                    scheduler=ASHAScheduler(
-                        metric="validation", mode="max", max_t=epochs + 1, grace_period=GRACE,
-                        reduction_factor=REDUCTION,
-                    ),
+                    scheduler=scheduler(prune, most_epochs(what.base, space)),
                     trial_dirname_creator=lambda trial: str(trial.trial_id),
                 ),
                 run_config=tune.RunConfig(
@@ -110,6 +110,16 @@ def search_on_ray(
     if all(tried.trial.state == "failed" for tried in found):
         raise ClusterError(f"every trial failed; the last said: {results[len(results) - 1].error}")
     return found
+
+
+def scheduler(prune: bool, epochs: int) -> "TrialScheduler":
+    """What stops trials before their end: halving, or nothing. epochs: of the longest trial."""
+    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+
+    if not prune:
+        return FIFOScheduler()  # type: ignore[no-untyped-call]
+    most = max(GRACE + 1, epochs) + 1  # reports: one an epoch, and the score at the end
+    return ASHAScheduler(metric="validation", mode="max", max_t=most, grace_period=GRACE, reduction_factor=REDUCTION)
 
 
 def _trial(config: dict[str, Value], what: Searched) -> None:

@@ -216,12 +216,14 @@ class Registry:
 
 @dataclass
 class TrackedRun:
-    """An open run; a context manager that ends it, FAILED after an exception."""
+    """An open run; a context manager that ends it: FAILED after an exception, unless `outcome` says otherwise."""
 
     registry: Registry
     run_id: str
     last_steps: dict[str, int]
     """Metric -> last step already logged, so that a resumed run repeats none."""
+    outcome: RunStatus | None = None
+    """Status to end with, such as KILLED for a training that was stopped early on purpose."""
 
     def __post_init__(self) -> None:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -236,7 +238,7 @@ class TrackedRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end("FAILED" if kind else "FINISHED")
+        self.end(self.outcome or ("FAILED" if kind else "FINISHED"))
 
     def log_parameters(self, parameters: Mapping[str, object]) -> None:
         """Flat name -> value; MLflow keeps 6,000 characters of each."""

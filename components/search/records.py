@@ -23,6 +23,11 @@ PAPER = (
 )
 """The ranges that the paper states (3.2)."""
 
+
+class Pruned(Exception):
+    """The trial does worse than half of the others did at this epoch."""
+
+
 _RANGE = re.compile(r"(?P<low>[^.|:]+(?:\.\d+)?(?:e-?\d+)?)\.\.(?P<high>[^|:]+)(?P<log>:log)?")
 
 
@@ -60,6 +65,14 @@ class Trial:
 def assignments(values: dict[str, Value]) -> list[str]:
     """`key=value` texts."""
     return [assignment(key, value) for key, value in values.items()]
+
+
+def most_epochs(recipe: Recipe, space: Iterable[Dimension]) -> int:
+    """Epochs that the longest trial may train: the recipe's, unless they are searched."""
+    searched = next((dimension for dimension in space if dimension.key == "epochs"), None)
+    if searched is None:
+        return recipe.epochs
+    return int(max([searched.high, *map(float, searched.choices)]))
 
 
 def parse_space(recipe: Recipe, texts: Iterable[str]) -> tuple[Dimension, ...]:

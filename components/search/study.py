@@ -8,7 +8,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from components.search.records import Dimension, Trial, Value
+from components.search.records import Dimension, Pruned, Trial, Value
 
 STARTUP, WARMUP = 4, 2
 """Trials that are never cut short, and epochs of each that are not judged (median rule, Golovin et al. 2017)."""
@@ -34,10 +34,6 @@ def _distribution(dimension: Dimension) -> optuna.distributions.BaseDistribution
             return optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
         case _:
             return optuna.distributions.CategoricalDistribution(dimension.choices)
-
-
-class Pruned(Exception):
-    """The trial does worse than half of the others did at this epoch."""
 
 
 class Study:

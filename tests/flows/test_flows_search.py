@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.timeout(900)  # clusters and servers take their time to start
 
+REPOSITORY = Path(__file__).parents[2]
 SEARCH = ("search", "--source", "synthetic:images=700,seed=3", "--tiny", "--set", "epochs=3",
           "--space", "optimizer.lr=1e-4..1e-2:log", "--space", "batch_size=32|64")  # fmt: skip
 
@@ -74,6 +76,57 @@ def test_ray_tune_runs_trials_side_by_side(bench: Any) -> None:
     more = bench.document(*SEARCH, "--trials", "4", "--backend", "ray", "--workers", "2")
     assert more["trials"][:3] == outcome["trials"], "a longer search keeps the shorter one's"
     assert more["trials"][3]["values"] not in [trial["values"] for trial in outcome["trials"]]
+
+
+@pytest.mark.e2e
+def test_trials_on_ray_end_by_themselves_where_none_may_be_stopped(bench: Any) -> None:
+    """Also those that are longer than the preset."""
+    asked = (*SEARCH, "--space", "epochs=3|9", "--no-prune", "--trials", "4", "--backend", "ray", "--workers", "2")
+    trials = bench.document(*asked)["trials"]
+    assert [(trial["state"], trial["epochs"]) for trial in trials] == [
+        ("complete", int(trial["values"]["epochs"])) for trial in trials
+    ]
+    assert {trial["epochs"] for trial in trials} == {3, 9}
+
+
+STOPPED = """
+import sys
+from pathlib import Path
+from prefect import flow
+from components.search.records import parse_space
+from components.search.study import Study
+from components.training.recipes import compose, override
+from flows.context import registry, settings
+from flows.parameters import DataParameters
+from flows.search import trial_task
+from flows.tasks import balance_task, ingest_task
+
+base = compose("quick", ["epochs=3", "precision=fp32"], small=True)
+study = Study(Path(sys.argv[1]), "one", parse_space(base, ["optimizer.lr=1e-4..1e-2"]), 0, True)
+for _ in range(4):  # trials that no other can be as good as
+    asked = study.ask()
+    for epoch in (1, 2, 3):
+        asked.report(1.0, epoch)
+    asked.complete(1.0)
+
+@flow
+def one():
+    dataset = ingest_task(DataParameters("synthetic:images=700,seed=3"), "", "")
+    sample = balance_task(dataset, base, "", "")
+    return trial_task(study.ask(), "quick", base, dataset, sample, "", return_state=True)
+
+state = one(return_state=True).result()
+runs = registry().client.search_runs([registry().experiment_id])
+print("STATE", state.name, state.result(), [run.info.status for run in runs], list(settings().runs.iterdir()))
+"""
+
+
+def test_a_trial_that_is_stopped_early_is_no_failure_anywhere(bench: Any, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(tmp_path / "study.log")], env=bench.environment, cwd=REPOSITORY,
+        capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert "STATE Completed None ['KILLED'] []" in done.stdout, done.stderr[-3000:]
 
 
 @pytest.mark.e2e

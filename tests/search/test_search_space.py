@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from components.errors import RecipeError
 from components.search.pictures import draw
-from components.search.records import PAPER, Dimension, Trial, Value, assignments, parse_space
-from components.search.study import Pruned, Study
+from components.search.records import PAPER, Dimension, Pruned, Trial, Value, assignments, most_epochs, parse_space
+from components.search.study import Study
 from components.training.recipes import load_preset, override, preset_names, preset_source
 
 BASE = load_preset("quick")
@@ -44,6 +44,14 @@ def test_a_range_is_of_its_keys_kind_whatever_the_preset_says() -> None:
     """Presets write a whole number where a float is meant."""
     assert parse_space(BASE, ["schedule.warmup_epochs=0.2..0.8"])[0].kind == "float"
     assert parse_space(BASE, ["batch_size=32..64"])[0].kind == "int"
+
+
+@pytest.mark.parametrize(
+    ("dimension", "most"),
+    [("epochs=3..40", 40), ("epochs=3..40:log", 40), ("epochs=5|30|9", 30), ("batch_size=32|64", BASE.epochs)],
+)
+def test_the_longest_trial_is_as_long_as_the_space_allows(dimension: str, most: int) -> None:
+    assert most_epochs(BASE, parse_space(BASE, [dimension])) == most
 
 
 def test_a_key_stands_in_a_space_once_and_some_key_does() -> None:
