@@ -129,13 +129,16 @@ def _module(
 
 
 def _claim(job: Job) -> RunSummary | None:
-    """Mark `out` as this job's; a summary is there when the job is already done."""
+    """Mark `out` as this job's; a summary is there when the job is already done, and then no checkpoint is needed."""
     job.out.mkdir(parents=True, exist_ok=True)
     path, text = job.out / RECIPE, job.recipe.to_json()
     if path.exists() and path.read_text() != text:
         raise TrainingError(f"{job.out} holds a run of another recipe: name another --out, or remove that folder.")
     path.write_text(text)
-    return read_summary(job.out) if (job.out / SUMMARY).exists() else None
+    if not (job.out / SUMMARY).exists():
+        return None
+    shutil.rmtree(job.out / CHECKPOINTS, ignore_errors=True)
+    return read_summary(job.out)
 
 
 def _sample(job: Job, dataset: Dataset) -> Sample:
@@ -221,8 +224,8 @@ def _finish(
         energy_wh=round(sum(energy), 4) if len(energy) == len(epochs) else None,
         energy_source=energy_source,
     )
-    shutil.rmtree(job.out / CHECKPOINTS)
     _write_atomically(job.out / SUMMARY, summary.to_json())
+    shutil.rmtree(job.out / CHECKPOINTS)  # after the summary: killed in between, the run is finished all the same
     return summary
 
 

@@ -296,6 +296,33 @@ sys.exit(main())
 """
 
 
+KILLED_AT_THE_END = """
+import os, shutil, signal, sys
+from components.training.__main__ import main
+remove = shutil.rmtree
+def rmtree(path, *more, **options):
+    if "{when}" == "after":
+        remove(path, *more, **options)
+    if os.path.basename(path) == "checkpoints" and os.path.exists(os.path.join(os.path.dirname(path), "model.onnx")):
+        os.kill(os.getpid(), signal.SIGKILL)
+shutil.rmtree = rmtree
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_killed_while_it_clears_up_is_finished(when: str, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = arguments(tiny_dataset, out, "--set", "epochs=1")
+    script = KILLED_AT_THE_END.replace("{when}", when)
+    killed = subprocess.run([sys.executable, "-c", script, *options[2:]], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    again = subprocess.run([sys.executable, *options], check=True, capture_output=True, text=True)
+    assert "holds the finished run of this recipe" in again.stdout
+    assert not (out / "checkpoints").exists()
+    assert len((out / "metrics.jsonl").read_text().splitlines()) == 1
+
+
 def test_a_full_disk_is_one_clear_error_and_leaves_the_checkpoint_before(tiny_dataset: Dataset, tmp_path: Path) -> None:
     options = ("--set", "epochs=300")
     child = subprocess.Popen(
@@ -347,6 +374,20 @@ def test_two_processes_train_as_one_at_the_same_global_batch(tiny_dataset: Datas
     losses = [lines[-1]["validation_loss"] for lines in scores]
     assert losses[0] == pytest.approx(losses[1], rel=0.15)
     assert scores[0][-1]["train_loss"] == pytest.approx(scores[1][-1]["train_loss"], rel=0.15)
+
+
+def test_two_processes_pretrain_as_one(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """Each by itself, from the same seed: none waits for the other for longer than a collective may."""
+    sets = ("--set", "epochs=1", "--set", "pretrain.epochs=2")
+    found = []
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        done = torchrun(tiny_dataset, out, processes, *sets)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("pretraining, epoch 2 of 2") == 1
+        found.append(load_file(out / "pretrained.safetensors"))
+    alone, shared = found
+    assert max(float((alone[name] - shared[name]).abs().max()) for name in alone) < 1e-5
 
 
 def test_a_batch_that_two_processes_cannot_share_is_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:
