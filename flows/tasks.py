@@ -73,7 +73,7 @@ def reuse(stage: Task[..., str], *inputs: object) -> str:
     return uri if store().exists(uri) else stage.with_options(refresh_cache=True)(*inputs)
 
 
-@materialize(DATASETS, name="ingest", timeout_seconds=3600, **CACHED, **AGAIN)
+@materialize(DATASETS, name="ingest", timeout_seconds=24 * 3600, **CACHED, **AGAIN)
 def ingest_task(data: DataParameters, stamp: str, code: str) -> str:
     """Source -> URI of a dataset version; one that is a version already stays as it is."""
     if data.source.startswith("s3://") or (Path(data.source) / INFO).is_file():
@@ -86,7 +86,7 @@ def ingest_task(data: DataParameters, stamp: str, code: str) -> str:
     return uri
 
 
-@task(name="validate", timeout_seconds=1800, **CACHED, **AGAIN)
+@task(name="validate", timeout_seconds=6 * 3600, **CACHED, **AGAIN)
 def validate_task(dataset_uri: str, policy: str, last_accepted: str | None, code: str) -> str:
     """Dataset version -> URI of a folder with report.json, data docs and pairs of near-duplicates."""
     folder = fetch(dataset_uri)
@@ -207,7 +207,7 @@ def _log_run(run: TrackedRun, out: Path, preset: str) -> None:
     (out / "mlflow_run").write_text(run.run_id)
 
 
-@task(name="evaluate", task_run_name="evaluate {name}", timeout_seconds=3600, **CACHED, **AGAIN)
+@task(name="evaluate", task_run_name="evaluate {name}", timeout_seconds=6 * 3600, **CACHED, **AGAIN)
 def evaluate_task(name: str, model_uri: str, dataset_uri: str, code: str) -> str:
     """Score a model on PublicTest; URI of an evaluation folder."""
     folder = model_folder(model_uri)

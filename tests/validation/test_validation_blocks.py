@@ -1,14 +1,17 @@
 """Broken datasets are stopped, by the expectation that names what is broken."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from components.dataset import open_dataset, write_dataset
+from components.dataset import Dataset, open_dataset, write_dataset
 from components.errors import ValidationFailed
-from components.labels import PUBLIC_TEST
+from components.labels import PUBLIC_TEST, TRAINING
 from components.validation import ValidationPolicy, ValidationReport, require_passed, validate
+from components.validation.probe import label_signal
 
 
 def blocked_by(report: ValidationReport) -> set[str]:
@@ -21,6 +24,27 @@ def test_labels_shifted_by_a_row_are_seen_by_the_probe_where_no_image_repeats(wr
     wrong = replace(clean, labels=np.roll(clean.labels, 1))
     shifted = validate(write(tmp_path / "wrong", wrong), policy, tmp_path / "b")
     assert blocked_by(shifted) == {"label_signal"}, shifted.label_signal
+
+
+def test_the_probe_reads_a_bounded_part_of_many_images(faulty_dataset: Dataset) -> None:
+    """400,000 small ones, of which half are 230 MB as features: a shift is seen all the same."""
+    n, rng = 400_000, np.random.default_rng(0)
+    labels = rng.integers(0, 7, n)
+    images = rng.integers(0, 60, (n, 12, 12), np.uint8)
+    images[np.arange(n), labels] += 100  # a bright row tells the class
+    splits = np.where(np.arange(n) % 4 == 3, PUBLIC_TEST, TRAINING)
+    signals = []
+    for said in (labels, np.roll(labels, 1)):
+        manifest = pd.DataFrame({"split": splits, "label": said, "near_group": np.arange(n, dtype=np.int32)})
+        dataset = Dataset(faulty_dataset.root, faulty_dataset.info, images, manifest)
+        tracemalloc.start()
+        signals.append(label_signal(dataset, (TRAINING, PUBLIC_TEST), 4000, 500))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 200e6, peak
+    right, shifted = signals
+    assert all(signal is not None and signal > 100 for signal in right.values()), right
+    assert all(signal is not None and signal < 4 for signal in shifted.values()), shifted
 
 
 def test_labels_shifted_by_a_row_are_seen_in_copies_that_disagree(write, clean, policy, tmp_path) -> None:
