@@ -39,7 +39,7 @@ class TrainingParameters:
     tiny: bool = False
     """Shrink every recipe to seconds, to try the pipeline out."""
     side_by_side: bool = False
-    """Train the models at the same time instead of one after another; wants a device each."""
+    """Train the models at the same time instead of one after another; wants a device, or cores and memory, each."""
     backend: Literal["local", "ray"] = "local"
     """Where each model is trained: on the worker's machine, or on the Ray cluster of FERLINE_RAY_ADDRESS."""
     workers: int = 1

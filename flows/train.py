@@ -49,6 +49,9 @@ from flows.tasks import (
 FRAME = ("components/dataset.py", "components/labels.py")
 MOST_STARTS = 4
 """A run whose worker dies is started again; one that kills its worker each time must end."""
+MOST_SIDE_BY_SIDE = 64
+"""Models of one run that train at the same time. A thread each, which waits for a child: on a cluster more of them
+cost this machine little."""
 JUDGEMENTS = 3
 """How often a challenger is judged while other runs keep changing the champion."""
 
@@ -62,7 +65,7 @@ class Judgement:
     champion: str
 
 
-@flow(name="train-pipeline", task_runner=ThreadPoolTaskRunner(max_workers=4))  # type: ignore[arg-type]
+@flow(name="train-pipeline", task_runner=ThreadPoolTaskRunner(max_workers=MOST_SIDE_BY_SIDE))  # type: ignore[arg-type]
 def train_pipeline(
     data: DataParameters = DataParameters(),
     training: TrainingParameters = TrainingParameters(),
