@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +53,30 @@ def test_into_parts(shelf, place: Path, outside) -> None:
     assert len(pd.read_parquet(place / "scores" / "part-000000.parquet")) == 41
     again = json.loads(start(shelf, place, outside, *PREDICT, "--parts").stdout)
     assert (again["answered"], again["resumed"]) == (40, 41)
+
+
+def test_parts_go_on_after_kill_9(shelf, place: Path, tiny_dataset: Dataset, outside) -> None:
+    for k, image in enumerate([*tiny_dataset.images] * 3):
+        Image.fromarray(image).save(place / "photos" / f"more-{k:04d}.png")
+    environment = {**outside, "FERLINE_HOME": str(shelf.home), "PYTHONPATH": str(REPOSITORY)}
+    begun = subprocess.Popen(
+        [sys.executable, *PREDICT, "--parts"], env=environment, cwd=place, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    scores, until = place / "scores", time.monotonic() + 200
+    while not list(scores.glob("part-*.parquet")):
+        assert begun.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    begun.kill()
+    begun.wait()
+    whole = {file.name: file.stat().st_mtime_ns for file in scores.glob("part-*.parquet")}
+    assert 1 <= len(whole) < 5
+    told = json.loads(start(shelf, place, outside, *PREDICT, "--parts").stdout)
+    assert (told["pictures"], told["errors"], told["resumed"]) == (2141, 1, 512 * len(whole))
+    assert {name: (scores / name).stat().st_mtime_ns for name in whole} == whole, "not done again"
+    rows = pd.concat(pd.read_parquet(file) for file in sorted(scores.glob("part-*.parquet")))
+    assert len(rows) == rows["source"].nunique() == 2141
 
 
 @pytest.mark.parametrize(
