@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,11 +23,8 @@ TOKEN = "0123456789abcdef" * 4
 @pytest.fixture
 def ray_cluster() -> Iterator[str]:
     """Address of a cluster with room for two workers, which asks for a token: one node, this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     command = [
-        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port", str(port),
+        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port", "0",
         "--node-ip-address", "127.0.0.1", "--num-cpus", "2", "--include-dashboard", "false",
         "--disable-usage-stats",
     ]  # fmt: skip
@@ -41,18 +38,25 @@ def ray_cluster() -> Iterator[str]:
     said = ""
     for line in head.stdout:
         said += line
-        if "Ray runtime started" in line:
+        if address := re.search(r"--address='([\d.:]+)'", line):  # the port that Ray found free
             break
     else:
         os.killpg(head.pid, signal.SIGKILL)
         pytest.fail(said)
-    yield f"127.0.0.1:{port}"
+    yield address[1]
     nodes = psutil.Process(head.pid).children(recursive=True)
     os.killpg(head.pid, signal.SIGKILL)
     for node in nodes:
         if node.is_running():
             node.kill()
     psutil.wait_procs(nodes, 30)
+
+
+def test_a_run_of_every_preset_there_is_has_a_thread_for_each() -> None:
+    from components.training.recipes import preset_names
+    from flows.train import train_pipeline
+
+    assert train_pipeline.task_runner._max_workers >= len(preset_names())
 
 
 @pytest.mark.e2e
@@ -65,7 +69,7 @@ def test_models_of_one_run_fan_out_over_a_cluster(bench: Any, ray_cluster: str) 
     assert f"the Ray cluster at {ray_cluster} asks for its token" in done.stderr
 
     asked = ("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset", "quick",
-             "--preset", "quick-resnet18", "--set", "precision=fp32", "--set", "epochs=12", "--side-by-side",
+             "--preset", "quick-resnet18", "--set", "precision=fp32", "--set", "epochs=60", "--side-by-side",
              "--backend", "ray", "--workers", "1", "--json")  # fmt: skip
     said, words = (bench.root / name for name in ("said", "words"))
     child = subprocess.Popen(
@@ -85,4 +89,4 @@ def test_models_of_one_run_fan_out_over_a_cluster(bench: Any, ray_cluster: str) 
     assert {candidate["name"] for candidate in outcome["candidates"]} == {"quick", "quick-resnet18"}
     for candidate in outcome["candidates"]:
         lines = (Path(candidate["run_uri"]) / "metrics.jsonl").read_text().splitlines()
-        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 13))
+        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 61))
