@@ -6,6 +6,7 @@
     │   └── BadPicture     a picture that was sent is broken, too small, or of no use
     │       ├── UnknownPictureType, PictureTooLarge
     │       └── NoFace     nobody was found in it
+    ├── DatasetOutdated    the log changed while a dataset version was made of it; made anew it is right
     ├── RequestError       a request is not of a form that is answered; says its own status
     ├── ValidationFailed   a blocking expectation failed; training must not start
     ├── RecipeError        a recipe, preset or override is wrong
@@ -37,6 +38,10 @@ class DataError(FerlineError):
 
 class DatasetCorrupt(DataError):
     """A stored dataset version fails its hashes or lacks a file."""
+
+
+class DatasetOutdated(FerlineError):
+    """A dataset version was made of a log that has changed since."""
 
 
 class BadPicture(DataError):

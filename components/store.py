@@ -286,6 +286,8 @@ class S3Store:
     def fetch(self, uri: str, cache: Path) -> Path:
         digest = hashlib.sha256(f"{self.endpoint} {self.bucket} {self._key(uri)}".encode()).hexdigest()[:16]
         folder = cache / digest
+        if (folder / INDEX).is_file() and self._is_gone(uri):
+            shutil.rmtree(folder)  # what was deleted, a person's picture perhaps, is not served from a copy
         if (folder / INDEX).is_file():
             with suppress(StoreError):  # a damaged copy is fetched again
                 _check(folder, _parse((folder / INDEX).read_bytes()), uri)
@@ -299,6 +301,12 @@ class S3Store:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return folder
+
+    def _is_gone(self, uri: str) -> bool:
+        """Whether the server answers that it is not there; one that is away says nothing."""
+        with suppress(StoreUnreachable):
+            return not self._stat(f"{uri.rstrip('/')}/{INDEX}")
+        return False
 
     def _download(self, uri: str, folder: Path) -> None:
         data = self.read_bytes(f"{uri}/{INDEX}")

@@ -89,6 +89,12 @@ def demo(
             f"{day.day}  shift {day.shift:4.0%}  {day.sight:8} {figure:13} {', '.join(day.checks)}", highlight=False,
             soft_wrap=True,
         )  # fmt: skip
+    if seen[0].sight in ("Drifted", "Alarm"):
+        console.print(
+            "The first day has no shift and drifts all the same: this champion did not learn from drawn faces. "
+            "`make run` trains one that did.",
+            soft_wrap=True,
+        )
 
 
 @drift_app.command(epilog="Example: ferline drift dashboard --demo --port 8000")

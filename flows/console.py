@@ -62,8 +62,14 @@ class Edge(TyperGroup):
 
 def emit(document: object) -> None:
     """The one JSON document of a command, on standard output."""
-    plain = dataclasses.asdict(document) if dataclasses.is_dataclass(document) else document  # type: ignore[arg-type]
-    sys.stdout.write(json.dumps(plain, indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(document, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: object) -> object:
+    """A record as its fields, at whatever depth; anything else json does not know as text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return str(value)
 
 
 @contextlib.contextmanager

@@ -51,12 +51,16 @@ def run_demo(count: int, faces: int, report: Report) -> tuple[list[DemoDay], Pat
 
 
 def _move_in(real: Settings) -> Path:
-    """Make `<home>/demo` the home of this process, with the real registry: no simulated row among real ones."""
+    """Make `<home>/demo` the home of this process, with the real registry: no simulated row among real ones.
+
+    Nor on a real server, where an automation would answer the alarm with a retraining: Prefect is one of its own.
+    """
     home = real.root / "demo"
     shutil.rmtree(home, ignore_errors=True)
     os.environ |= {"FERLINE_TRACKING_URI": real.mlflow_uri, "FERLINE_HOME": str(home), "FERLINE_STORE": ""}
-    os.environ.pop("FERLINE_NOTIFY", None)
-    os.environ.setdefault("PREFECT_HOME", str(real.root / "prefect"))
+    for name in ("FERLINE_NOTIFY", "PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE"):
+        os.environ.pop(name, None)
+    os.environ["PREFECT_HOME"] = str(home / "prefect")
     return home
 
 

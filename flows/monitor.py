@@ -135,7 +135,8 @@ def markdown(report: DriftReport, outcome: MonitorOutcome) -> str:
     lines = [
         f"# {outcome.message}",
         "",
-        f"{report.since} to {report.until}; distances on {report.drawn} of {report.rows} predictions.",
+        f"{report.since} to {report.until}; distances on {report.drawn} of {report.rows} predictions. "
+        f"The report and Evidently's page lie in {outcome.report}.",
         "",
         "| check | kind | value | drift from | verdict | rows | |",
         "|---|---|---|---|---|---|---|",

@@ -12,6 +12,7 @@ from prefect.client.schemas import State
 from prefect.states import Completed
 
 from components.dataset import open_dataset
+from components.errors import DatasetOutdated
 from components.ingest import extend, new_faces
 from components.journal import lineage
 from components.registry import CHAMPION, ModelVersion
@@ -32,16 +33,21 @@ def retrain(trigger: RetrainParameters = RetrainParameters()) -> State[RetrainOu
     champion = registry().find(CHAMPION)
     if champion is None:
         return _ended(RetrainOutcome("NoChampion", "there is no champion to go on from: run train-pipeline"))
-    hindrance = retrainings.hindrance(retrainings.started(store()), drift_policy().retrain, datetime.now(UTC))
+    before = retrainings.started(store())
+    hindrance = retrainings.hindrance(before, drift_policy().retrain, datetime.now(UTC))
     if hindrance and not trigger.at_once:
         return _ended(RetrainOutcome("CoolingDown", f"not now: {hindrance}"))
-    made = new_data_task(champion)
-    if isinstance(made, str):
-        notify("ferline: nothing to retrain with", made, "warning")
-        return _ended(RetrainOutcome("NoImages", made))
-    if not retrainings.start(store(), trigger.reason, champion.version, made.dataset_uri):
-        return _ended(RetrainOutcome("CoolingDown", "not now: another retraining has just started"))
-    return _ended(_carry_out(champion, made, trigger))
+    try:
+        made = new_data_task(champion)
+        if isinstance(made, str):
+            notify("ferline: nothing to retrain with", made, "warning")
+            return _ended(RetrainOutcome("NoImages", made))
+        if not retrainings.start(store(), before, trigger.reason, champion.version, made.dataset_uri):
+            return _ended(RetrainOutcome("CoolingDown", "not now: another retraining has started meanwhile"))
+        return _ended(_carry_out(champion, made, trigger))
+    except Exception as error:
+        notify("ferline: a retraining failed", f"{trigger.reason}: {error}", "failure")
+        raise
 
 
 @materialize(
@@ -50,6 +56,14 @@ def retrain(trigger: RetrainParameters = RetrainParameters()) -> State[RetrainOu
 )  # fmt: skip
 def new_data_task(champion: ModelVersion) -> NewData | str:
     """The champion's dataset with the labelled images of production, and those held back; or why there is none."""
+    mark = lineage.begin(store())
+    try:
+        return _new_data(champion, mark)
+    finally:
+        store().delete(mark)
+
+
+def _new_data(champion: ModelVersion, mark: str) -> NewData | str:
     policy, log = drift_policy().retrain, journal()
     log.bring()
     labelled = labelled_faces(log.logbook)
@@ -59,20 +73,30 @@ def new_data_task(champion: ModelVersion) -> NewData | str:
             f"no images to learn from: {without if labelled.without_picture else 'nobody has labelled an answer yet'}"
         )
     base_uri = f"datasets/{champion.tags['ferline.fingerprint'][:16]}"
+    if not store().exists(base_uri):
+        return (
+            f"no images to add to: dataset {base_uri} of champion {champion.version} is not in this store, as of a "
+            "model that was imported; train one here with train-pipeline first"
+        )
     base = open_dataset(fetch(base_uri))
     fresh = new_faces(base, labelled.faces)
-    known = len(labelled.faces.ids) - len(fresh.ids)
-    if len(fresh.ids) < policy.images:
-        return (
-            f"no images to learn from: {len(fresh.ids)} new ones, {policy.images} are needed; {known} are known already"
-            + (f"; {without}" if labelled.without_picture else "")
+    new = len(set(fresh.ids) - lineage.learned(store()))  # those held back before are in no base
+    known = len(labelled.faces.ids) - new
+    if new < policy.images:
+        return f"no images to learn from: {new} new ones, {policy.images} are needed; {known} are known already" + (
+            f"; {without}" if labelled.without_picture else ""
         )
     made = extend(base, fresh, policy.held_back, work_folder("ingest"), _silent)
-    uris = []
-    for version in (made.dataset, made.held_back):
-        uris.append(store().put_folder(version.folder, f"datasets/{version.info.name}"))
+    versions, fingerprint, ids = (made.dataset, made.held_back), made.dataset.info.fingerprint, list(made.ids)
+    names = [f"datasets/{version.info.name}" for version in versions]
+    lineage.note(store(), fingerprint, names, ids)  # before they are there: after a kill a deletion finds them
+    uris = [store().put_folder(version.folder, name) for version, name in zip(versions, names, strict=True)]
+    lineage.note(store(), fingerprint, uris, ids)
+    for version in versions:
         shutil.rmtree(version.folder)
-    lineage.note(store(), made.dataset.info.fingerprint, uris, list(made.ids))
+    if not store().exists(mark):
+        lineage.discard(store(), fingerprint)
+        raise DatasetOutdated("a prediction was deleted while the dataset was made of it; it is made anew without it.")
     get_run_logger().info("%d images added, %d held back, %d known already", made.added, made.kept_back, known)
     return NewData(uris[0], made.dataset.info.fingerprint, uris[1], made.added, made.kept_back)
 
@@ -87,20 +111,13 @@ def recipe_task(champion: ModelVersion) -> tuple[str, tuple[str, ...]]:
 
 def _carry_out(champion: ModelVersion, made: NewData, trigger: RetrainParameters) -> RetrainOutcome:
     preset, overrides = recipe_task(champion)
-    try:
-        state = train_pipeline(
-            DataParameters(source=made.dataset_uri),
-            TrainingParameters(presets=(preset,), overrides=overrides),
-            PromotionParameters(promote=trigger.promote, new_data=made.held_back_uri),
-            return_state=True,
-        )
-        outcome = cast(Outcome, state.result())
-    except Exception as error:
-        notify("ferline: a retraining failed", f"{trigger.reason}: {error}", "failure")
-        raise
-    finally:  # also where a later stage failed: a registered model has learned from it
-        if any(version.tags["ferline.fingerprint"] == made.fingerprint for version in registry().versions()):
-            lineage.mark_trained(store(), made.fingerprint)
+    state = train_pipeline(
+        DataParameters(source=made.dataset_uri),
+        TrainingParameters(presets=(preset,), overrides=overrides),
+        PromotionParameters(promote=trigger.promote, new_data=made.held_back_uri),
+        return_state=True,
+    )
+    outcome = cast(Outcome, state.result())
     message = (
         f"{outcome.verdict.lower()} after {made.added} images more ({trigger.reason}); champion is version "
         f"{outcome.champion or 'none'}"

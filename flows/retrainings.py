@@ -42,9 +42,9 @@ def hindrance(before: list[Retraining], policy: RetrainPolicy, now: datetime) ->
     return ""
 
 
-def start(store: Store, reason: str, champion: str, dataset: str) -> bool:
-    """Write one down; False where another began at the same time."""
-    number = len(started(store)) + 1
+def start(store: Store, before: list[Retraining], reason: str, champion: str, dataset: str) -> bool:
+    """Write one down; False where another began since. before: those of which `hindrance` was asked."""
+    number = len(before) + 1
     entry = Retraining(datetime.now(UTC).isoformat(), reason, champion, dataset, number)
     return store.create(f"{ROOM}/{number:06d}.json", json.dumps(asdict(entry), indent=1).encode())
 

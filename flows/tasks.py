@@ -24,6 +24,7 @@ from components.evaluation.records import Evaluation
 from components.gate import Decision, EvaluatedModel, decide
 from components.gate import load_policy as load_gate_policy
 from components.ingest import IngestOptions, ingest_to_store
+from components.journal import lineage
 from components.labels import PUBLIC_TEST
 from components.registry import TrackedRun, build_package, promote, register, reject
 from components.search.records import Pruned
@@ -269,6 +270,7 @@ def register_task(run_uri: str, evaluation_uri: str, dataset_uri: str, decision_
     decision = Decision.from_json(store().read_bytes(decision_uri).decode())
     out = work_folder(f"packages/{run.name}")
     fresh = open_dataset(fetch(new_data)) if new_data else None
+    lineage.mark_trained(store(), read_info(fetch(dataset_uri)).fingerprint)  # first: a kill must not come between
     package = build_package(run, fetch(evaluation_uri), open_dataset(fetch(dataset_uri)), out, decision, fresh)
     run_id = (run / "mlflow_run").read_text() if (run / "mlflow_run").exists() else None
     made = register(

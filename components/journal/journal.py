@@ -13,7 +13,7 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from components.errors import FerlineError, PredictionNotFound
-from components.journal.lineage import forget
+from components.journal import lineage
 from components.journal.logbook import Logbook, retention_edge
 from components.journal.spool import Spool
 from components.labels import CLASSES
@@ -76,7 +76,7 @@ class Journal:
             raise PredictionNotFound(f"{id!r} is no id of a prediction.")
         with self._lock:  # a shipment on its way would bring it back
             gone = self.spool.delete(id) + self.logbook.delete(id)
-            forget(self.logbook.store, id)
+            lineage.forget(self.logbook.store, id)
         if not gone:
             raise PredictionNotFound(f"no prediction {id!r} is on record.")
         return gone
@@ -115,11 +115,15 @@ class Journal:
             return 0
 
     def prune(self) -> list[str]:
-        """Remove what is older than it is kept; the names of the store's files that went."""
+        """Remove what is older than it is kept; the names of the store's files that went.
+
+        Dataset versions with such a picture go too, unless a model has learned from them.
+        """
         if not self.keep_days:
             return []
         edge = retention_edge(self.keep_days, datetime.now(UTC))
         self.spool.prune_labels(edge)
+        lineage.expire(self.logbook.store, edge)
         return self.logbook.prune(edge)
 
     def start(self, every: float, tell: Callable[[int, float], None]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from components.dataset import Dataset
+from components.dataset import PRODUCTION, Dataset
 from components.labels import CLASSES
 
 PAIRS, ACROSS, SIDE, CAPTION = 60, 6, 96, 26
@@ -25,8 +25,12 @@ class Pair:
 
 
 def near_pairs(dataset: Dataset) -> list[Pair]:
-    """One pair a group: its first image and the most alike of the others; the least alike pairs first."""
-    different = dataset.manifest[~dataset.manifest["exact_group"].duplicated()]
+    """One pair a group: its first image and the most alike of the others; the least alike pairs first.
+
+    Pictures of production are left out: the sheet outlives a person's wish that theirs be deleted.
+    """
+    shown = dataset.manifest[~dataset.manifest["source"].str.startswith(PRODUCTION)]
+    different = shown[~shown["exact_group"].duplicated()]
     repeated = different[different["near_group"].duplicated(keep=False)]
     pairs = [_closest(dataset, group) for _, group in repeated.groupby("near_group", sort=True)]
     return sorted(pairs, key=lambda pair: (-pair.difference, pair.left))

@@ -25,12 +25,12 @@ def ready(site: Site) -> Site:
     """Deployments and automations made, twice: the second time changes nothing. No schedule runs."""
     for _ in range(2):
         site.deploy()
+        site.pause_schedules()
         made = subprocess.run(
             [sys.executable, "-m", "flows.cli", "drift", "automate"], env=site.environment, cwd=REPOSITORY,
             capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
-    site.pause_schedules()
     return site
 
 

@@ -49,7 +49,7 @@ def test_the_cron_deployment_gets_its_next_runs(site, deployed) -> None:
     while not (runs := site.ask("/flow_runs/filter", **chosen)) and time.monotonic() < deadline:
         time.sleep(1)
     assert runs
-    assert {run["state"]["type"] for run in runs} == {"SCHEDULED"}
+    assert "SCHEDULED" in {run["state"]["type"] for run in runs}  # at its hour one more runs
 
 
 def test_a_deployed_run_goes_from_source_to_a_promoted_champion(site, deployed) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -128,6 +129,19 @@ def test_without_any_label_there_is_nothing_to_learn_from(site: Site) -> None:
     assert "nobody has labelled an answer yet" in outcome.message
 
 
+def test_the_demo_tells_its_story_on_a_server_of_its_own(promoted, site: Site) -> None:
+    bench, _ = promoted
+    nowhere = {**bench.environment, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    done = subprocess.run(
+        bench.command("drift", "demo", "--days", "3", "--faces", "500", "--json"), env=nowhere, cwd=REPOSITORY,
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    days = json.loads(done.stdout)["days"]
+    assert [day["sight"] for day in days] == ["Quiet", "Drifted", "Alarm"]
+    assert site.store.list("predictions/") == site.store.list("retrainings/") == []
+
+
 def test_too_few_predictions_are_not_enough_yet(site: Site) -> None:
     site.live(0, faces=120)
     outcome = site.monitor(0)
@@ -223,14 +237,17 @@ def test_a_retraining_learns_from_labelled_pictures_and_holds_some_back(site: Si
     decision = json.loads(site.store.read_bytes(outcome.pipeline.decision_uri))
     assert "no loss on new data" in {rule["rule"] for rule in decision["rules"]}
     assert notices[-1]["title"] == "ferline: retraining promoted"
+    assert made.kept_back > 10, "the next test needs them"
     (entry,) = (json.loads(site.store.read_bytes(name)) for name in site.store.list("retrainings/"))
     assert (entry["reason"], entry["champion"], entry["dataset"]) == ("a test", before.version, made.dataset_uri)
 
 
-def test_the_same_pictures_again_are_nothing_new(site: Site) -> None:
+def test_the_same_pictures_again_are_nothing_new_nor_are_those_held_back(site: Site) -> None:
+    policy = site.home.parent / "policy" / "drift.yaml"
+    policy.write_text(policy.read_text().replace("images: 100 ", "images: 10 "))  # fewer than were held back
     outcome = site.retrain()
     assert outcome.ending == "NoImages"
-    assert "are known already" in outcome.message
+    assert "0 new ones, 10 are needed" in outcome.message
 
 
 def test_a_cool_down_and_a_cap_are_kept_unless_told_otherwise(site: Site) -> None:
@@ -281,3 +298,33 @@ def test_a_challenger_that_the_gate_rejects_leaves_the_champion_serving(site: Si
     assert outcome.ending == "Rejected"
     assert registry().get(CHAMPION).version == before.version
     assert notices[-1]["title"] == "ferline: retraining rejected"
+
+
+def test_a_prediction_deleted_while_the_dataset_is_made_is_in_none(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.errors import DatasetOutdated
+    from flows import retrain
+    from flows.context import registry
+
+    told = site.live(10, pixels=True, feedback=0.6)
+    before = set(site.store.list("datasets/"))
+    read = retrain.labelled_faces
+
+    def read_and_delete(logbook: Logbook) -> object:
+        found = read(logbook)
+        Journal(site.home / "predictions", logbook, 0).delete(told[0].id)
+        return found
+
+    monkeypatch.setattr(retrain, "labelled_faces", read_and_delete)
+    with pytest.raises(DatasetOutdated, match="was deleted"):
+        retrain.new_data_task.fn(registry().get(CHAMPION))
+    assert set(site.store.list("datasets/")) == before
+    assert not [name for name in site.store.list("feedback/") if "making" in name]
+
+
+def test_a_champion_whose_data_lie_elsewhere_leaves_nothing_to_add_to(site: Site) -> None:
+    from flows import retrain
+    from flows.context import registry
+
+    champion = registry().get(CHAMPION)
+    imported = replace(champion, tags={**champion.tags, "ferline.fingerprint": "f" * 64})
+    assert "is not in this store" in retrain.new_data_task.fn(imported)

@@ -139,6 +139,16 @@ def test_each_rule_against_the_champion_can_reject_alone(judge) -> None:
     assert failed(decide(even, champion, tolerates_nothing, AT)) == ["no likely loss"]
 
 
+def test_a_retraining_that_loses_on_new_images_is_rejected_however_good_it_is_elsewhere(judge) -> None:
+    challenger, champion = judge(right=0.8), judge("champion", 0.7, seed=1, version="3")
+    worse, better = judge(right=0.5), judge("champion", 0.6, seed=1, version="3")
+    assert failed(decide(challenger, champion, POLICY, AT, new_data=(worse, better))) == ["no loss on new data"]
+    assert failed(decide(challenger, champion, POLICY, AT, new_data=(better, worse))) == []
+    loss = better.evaluation.figures.macro_f1 - worse.evaluation.figures.macro_f1
+    excused = POLICY.model_copy(update={"champion": POLICY.champion.model_copy(update={"new_data_loss": loss + 1e-6})})
+    assert failed(decide(challenger, champion, excused, AT, new_data=(worse, better))) == []
+
+
 def test_an_equal_model_passes_with_a_gain_of_exactly_nothing(judge) -> None:
     champion = judge("champion", seed=4, version="3")
     decision = decide(judge(seed=4), champion, POLICY, AT)

@@ -100,3 +100,41 @@ def test_what_a_model_has_learned_from_outlives_a_deletion_and_other_data_does_n
     assert lineage.forget(store, "three") == []
     assert lineage.forget(store, "one") == [uris["new"]]
     assert (store.exists(uris["old"]), store.exists(uris["new"])) == (True, False)
+
+
+def made_of(store: LocalStore, tmp_path: Path, name: str, ids: list[str]) -> str:
+    """A dataset version of some predictions; its URI."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "images.npy").write_bytes(name.encode())
+    uri = store.put_folder(tmp_path / name, f"datasets/{name}")
+    lineage.note(store, name, [uri], ids)
+    return uri
+
+
+def test_what_was_learned_stays_learned_when_the_same_version_is_made_again(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    uri = made_of(store, tmp_path, "grown", ["one", "two"])
+    assert lineage.learned(store) == set()
+    lineage.mark_trained(store, "grown")
+    lineage.mark_trained(store, "of no prediction")
+    lineage.note(store, "grown", [uri], ["one", "two"])
+    assert lineage.learned(store) == {"one", "two"}
+    assert lineage.discard(store, "grown") == lineage.forget(store, "one") == []
+    assert store.exists(uri)
+
+
+def test_pictures_older_than_they_are_kept_leave_untrained_versions_too(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    uri = made_of(store, tmp_path, "failed", [prediction(0).id, prediction(5).id])
+    day = f"{NOON:%Y-%m-%d}"
+    assert lineage.expire(store, day) == []
+    assert lineage.expire(store, f"{NOON + timedelta(days=1):%Y-%m-%d}") == [uri]
+    assert not store.exists(uri)
+
+
+def test_a_deletion_takes_the_mark_of_what_is_being_made(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    mark = lineage.begin(store)
+    assert store.exists(mark)
+    lineage.forget(store, "anybody")
+    assert not store.exists(mark)

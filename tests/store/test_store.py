@@ -62,6 +62,24 @@ def test_a_damaged_file_is_refused(store: Store, folder: Path, tmp_path: Path) -
         store.fetch(uri, tmp_path / "cache")
 
 
+def test_what_was_deleted_is_not_served_from_a_copy_but_a_server_that_is_away_does_not_matter(
+    s3: S3Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = s3.put_folder(folder, "datasets/one")
+    copy = s3.fetch(uri, tmp_path / "cache")
+    with monkeypatch.context() as patch:
+        patch.setattr(s3.client, "stat_object", unreachable)
+        assert s3.fetch(uri, tmp_path / "cache") == copy
+    s3.delete(uri)
+    with pytest.raises(StoreNotFound):
+        s3.fetch(uri, tmp_path / "cache")
+    assert not copy.exists()
+
+
+def unreachable(*_: object) -> None:
+    raise OSError("nobody answers")
+
+
 def test_a_damaged_local_copy_is_fetched_again(s3: S3Store, folder: Path, tmp_path: Path) -> None:
     uri = s3.put_folder(folder, "datasets/one")
     copy = s3.fetch(uri, tmp_path / "cache")

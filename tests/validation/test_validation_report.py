@@ -1,12 +1,13 @@
 """What a dataset with known faults is told."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from components.dataset import Dataset
+from components.dataset import PRODUCTION, Dataset
 from components.errors import DataError
 from components.validation import ValidationReport
 from components.validation.twins import near_pairs
@@ -64,6 +65,8 @@ def test_data_docs_name_every_suite(validated: Validated) -> None:
 def test_the_sheet_shows_one_pair_a_group(validated: Validated, faulty_dataset: Dataset) -> None:
     report, out = validated
     pairs = near_pairs(faulty_dataset)
+    theirs = faulty_dataset.manifest.assign(source=PRODUCTION + faulty_dataset.manifest["source"])
+    assert near_pairs(replace(faulty_dataset, manifest=theirs)) == [], "a person may want theirs deleted"
     assert len(pairs) == 2
     assert all(pair.difference == pytest.approx(1) for pair in pairs)
     with Image.open(out / report.twins) as sheet:
