@@ -53,7 +53,7 @@ class Site:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def pause_schedules(self) -> None:
-        """Nothing starts at its hour beside what a test starts, and takes its slot; until the next `deploy`."""
+        """Nothing starts at its hour beside what a test starts, and takes its slot."""
         done = self.prefect("deployment", "schedule", "pause", "--all")
         assert done.returncode == 0, done.stdout + done.stderr
 
