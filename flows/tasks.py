@@ -7,10 +7,12 @@ calls, so a second run repeats only what changed.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from prefect import Task, get_run_logger, task
 from prefect.assets import Asset, materialize
 from prefect.cache_policies import INPUTS, TASK_SOURCE
@@ -138,6 +140,8 @@ def train_run(
 ) -> str:
     """Train and put the run folder into the store; a run that was killed goes on.
 
+    Where another process of this machine trains the same, its run is waited for and taken: a flow run that was held
+    for dead, and lives, must not work in one folder with the one that goes on for it.
     parent: MLflow run below which it is shown; watch: told of each epoch, and may end the training by Pruned.
     """
     data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
@@ -153,14 +157,34 @@ def train_run(
             run.outcome = "KILLED"
             raise
 
-    with registry().track(key, preset, {"preset": preset, **flat(recipe)}, parent) as run:
-        run.log_dataset(dataset_uri, info)
-        run_training(asked, preset, data, sample, out, get_run_logger().info, epoch, where, places(recipe),
-                     pretrained_folder(code))  # fmt: skip
-        _log_run(run, out, preset)
-    uri = store().put_folder(out, f"runs/{key}")
-    shutil.rmtree(out)
+    with _alone(key) as waited:
+        if waited and store().exists(f"runs/{key}"):
+            return f"{store().uri}/runs/{key}"
+        with registry().track(key, preset, {"preset": preset, **flat(recipe)}, parent) as run:
+            run.log_dataset(dataset_uri, info)
+            run_training(asked, preset, data, sample, out, get_run_logger().info, epoch, where, places(recipe),
+                         pretrained_folder(code))  # fmt: skip
+            _log_run(run, out, preset)
+        uri = store().put_folder(out, f"runs/{key}")
+        shutil.rmtree(out)
     return uri
+
+
+@contextmanager
+def _alone(key: str) -> Iterator[bool]:
+    """Be the only one of this machine that trains this; whether another one had to be waited for."""
+    lock = FileLock(work_folder("training") / f"{key}.lock")
+    try:
+        lock.acquire(timeout=0)
+        waited = False
+    except Timeout:
+        get_run_logger().warning("another process trains %s already: waiting for it", key)
+        lock.acquire()
+        waited = True
+    try:
+        yield waited
+    finally:
+        lock.release()
 
 
 def run_folder(recipe: Recipe, dataset_uri: str, sample_uri: str, code: str) -> Path:
