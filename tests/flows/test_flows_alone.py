@@ -12,7 +12,13 @@ import pytest
 from flows import tasks
 
 REPOSITORY = Path(__file__).parents[2]
-HOLD = "import time\nfrom flows import tasks\nwith tasks._alone('one'):\n    print('in', flush=True)\n    time.sleep(600)"
+HOLD = """
+import time
+from flows import tasks
+with tasks._alone("one"):
+    print("in", flush=True)
+    time.sleep(600)
+"""
 
 
 @pytest.fixture(autouse=True)
