@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.alarms import drawn, power
 from components.dataset import PRODUCTION, open_dataset
+from components.drift import Reference, load_policy
 from components.ingest.synthetic import SyntheticOptions, generate
 from components.journal import Journal, Logbook
 from components.predictions import Label
@@ -127,6 +129,24 @@ def test_without_any_label_there_is_nothing_to_learn_from(site: Site) -> None:
     outcome = site.retrain()
     assert (outcome.ending, outcome.data) == ("NoImages", None)
     assert "nobody has labelled an answer yet" in outcome.message
+
+
+@pytest.fixture(scope="module")
+def artifact(promoted) -> Path:
+    """The champion's files."""
+    bench, _ = promoted
+    (model,) = (bench.home / "mlflow-artifacts").rglob("model.onnx")
+    return model.parent
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+@pytest.mark.parametrize("shift", ["darker", "blurrier", "class_mix", "occluded"])
+def test_windows_of_shifted_faces_are_found(artifact: Path, shift: str, strength: float) -> None:
+    """The small form of the power study in benchmarks/alarms.py; half an occlusion is beyond so small a model."""
+    calm = drawn(artifact, 1500)
+    reference = Reference(calm.table, calm.embedding)
+    found, checks = power(reference, drawn(artifact, 1000, **{shift: strength}), load_policy(), windows=4)
+    assert found == 1.0 or (shift, strength) == ("occluded", 0.5), (found, checks)
 
 
 def test_the_demo_tells_its_story_on_a_server_of_its_own(promoted, site: Site) -> None:

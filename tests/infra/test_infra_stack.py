@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client import Counter, Gauge, Histogram
+from pydantic import TypeAdapter
 
 from components.registry import without_password
 from components.settings import Settings
@@ -220,6 +222,9 @@ def test_running_flows_keep_their_slots_when_prefects_server_restarts(tmp_path: 
     native = {p.name: p for p in read_programs(tmp_path, {})}["prefect"].environment
     (storage,) = {SERVICES["prefect"]["environment"][setting], native[setting], config_map()[setting]}
     assert storage.endswith(".filesystem")
+    patience = "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER"
+    (kept,) = {SERVICES["prefect"]["environment"][patience], native[patience], config_map()[patience]}
+    assert TypeAdapter(timedelta).validate_python(kept) > timedelta(days=3), "a weekend without power"
     assert hasattr(importlib.import_module(storage), "ConcurrencyLeaseStorage")
     assert SERVICES["prefect"]["environment"]["PREFECT_HOME"] == config_map()["PREFECT_HOME"] == "/data/prefect"
     assert SERVICES["prefect"]["volumes"] == ["prefect:/data"]
