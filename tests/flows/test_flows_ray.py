@@ -69,7 +69,7 @@ def test_models_of_one_run_fan_out_over_a_cluster(bench: Any, ray_cluster: str) 
     assert f"the Ray cluster at {ray_cluster} asks for its token" in done.stderr
 
     asked = ("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset", "quick",
-             "--preset", "quick-resnet18", "--set", "precision=fp32", "--set", "epochs=60", "--side-by-side",
+             "--preset", "quick-resnet18", "--set", "precision=fp32", "--set", "epochs=30", "--side-by-side",
              "--backend", "ray", "--workers", "1", "--json")  # fmt: skip
     said, words = (bench.root / name for name in ("said", "words"))
     child = subprocess.Popen(
@@ -89,4 +89,4 @@ def test_models_of_one_run_fan_out_over_a_cluster(bench: Any, ray_cluster: str) 
     assert {candidate["name"] for candidate in outcome["candidates"]} == {"quick", "quick-resnet18"}
     for candidate in outcome["candidates"]:
         lines = (Path(candidate["run_uri"]) / "metrics.jsonl").read_text().splitlines()
-        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 61))
+        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, 31))

@@ -81,12 +81,14 @@ def test_ray_tune_runs_trials_side_by_side(bench: Any) -> None:
 @pytest.mark.e2e
 def test_trials_on_ray_end_by_themselves_where_none_may_be_stopped(bench: Any) -> None:
     """Also those that are longer than the preset."""
-    asked = (*SEARCH, "--space", "epochs=3|9", "--no-prune", "--trials", "4", "--backend", "ray", "--workers", "2")
+    from components.training.recipes import compose
+
+    asked = (*SEARCH, "--space", "epochs=9|10", "--no-prune", "--trials", "2", "--backend", "ray", "--workers", "2")
     trials = bench.document(*asked)["trials"]
     assert [(trial["state"], trial["epochs"]) for trial in trials] == [
         ("complete", int(trial["values"]["epochs"])) for trial in trials
     ]
-    assert {trial["epochs"] for trial in trials} == {3, 9}
+    assert compose("quick", [], small=True).epochs < 9
 
 
 STOPPED = """
