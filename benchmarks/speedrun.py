@@ -1,8 +1,8 @@
 """Time to the paper's accuracy: `python -m benchmarks.speedrun --data DATASET [--variant NAME] [--save]`.
 
 Preset `speedrun` from nothing on Training, without the tests' twins, until its accuracy on PublicTest first passes the
-paper's 64.02 %; and the same with one idea more or less at a time. PublicTest is looked at after every epoch, as nothing else
-is chosen by it here; the clock stands still meanwhile, and counts all the rest of a training.
+paper's 64.02 %; and the same with one idea more or less at a time. PublicTest is looked at after every epoch, as
+nothing else is chosen by it here; the clock stands still meanwhile, and counts all the rest of a training.
 """
 
 import argparse
