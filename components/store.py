@@ -286,12 +286,11 @@ class S3Store:
     def fetch(self, uri: str, cache: Path) -> Path:
         digest = hashlib.sha256(f"{self.endpoint} {self.bucket} {self._key(uri)}".encode()).hexdigest()[:16]
         folder = cache / digest
-        if (folder / INDEX).is_file() and self._is_gone(uri):
-            shutil.rmtree(folder)  # what was deleted, a person's picture perhaps, is not served from a copy
         if (folder / INDEX).is_file():
             with suppress(StoreError):  # a damaged copy is fetched again
                 _check(folder, _parse((folder / INDEX).read_bytes()), uri)
-                return folder
+                if not self._is_gone(uri):  # what was deleted, a person's picture perhaps, is not served from a copy
+                    return folder
             shutil.rmtree(folder)
         sweep(cache, ".*.tmp")
         temporary = cache / f".{digest}.{uuid.uuid4().hex}.tmp"

@@ -294,8 +294,9 @@ def register_task(run_uri: str, evaluation_uri: str, dataset_uri: str, decision_
     decision = Decision.from_json(store().read_bytes(decision_uri).decode())
     out = work_folder(f"packages/{run.name}")
     fresh = open_dataset(fetch(new_data)) if new_data else None
-    lineage.mark_trained(store(), read_info(fetch(dataset_uri)).fingerprint)  # first: a kill must not come between
-    package = build_package(run, fetch(evaluation_uri), open_dataset(fetch(dataset_uri)), out, decision, fresh)
+    dataset = open_dataset(fetch(dataset_uri))
+    lineage.mark_trained(store(), dataset.info.fingerprint)  # first: a kill must not come between
+    package = build_package(run, fetch(evaluation_uri), dataset, out, decision, fresh)
     run_id = (run / "mlflow_run").read_text() if (run / "mlflow_run").exists() else None
     made = register(
         registry(),
