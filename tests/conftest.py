@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from components.store import S3Store
 REPOSITORY = Path(__file__).parents[1]
 KEPT = ("FERLINE_FER2013", "FERLINE_TEST_MODEL")  # what a person names for the tests themselves
 KEY, SECRET = "ferline-test", "ferline-test-secret"
+OWN = tempfile.TemporaryDirectory(prefix="ferline-prefect-")  # Prefect reads its home once, when it is imported
+os.environ["PREFECT_HOME"] = OWN.name
 
 
 def and_leave(act: Callable[..., object], *arguments: object) -> None:
