@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +23,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from components.errors import RecipeError
+from components.errors import RecipeError, TrainingError
 from components.models.base import FaceModel, Tokenised
 from components.models.compact import Layer
 from components.models.records import ModelRecipe
 from components.training.augment import augment
 from components.training.device import Device
 from components.training.records import AugmentRecipe, PretrainRecipe, Recipe
+from components.training.runs import CHECKPOINTS
 
-WEIGHTS, METRICS = "pretrained.safetensors", "pretrain.jsonl"
+WEIGHTS, METRICS, STATE = "pretrained.safetensors", "pretrain.jsonl", "pretraining.pt"
 DECODER_LAYERS, DECODER_HEADS = 2, 4
 
 
@@ -87,7 +89,7 @@ def pretrain(
     """Pretrain the backbone in place, or take what an earlier call left in `out`.
 
     images: uint8 [N, H, W], training images alone. main: whether this process writes files. A pretraining that was
-    killed begins again from the same seed and ends the same.
+    killed goes on after its last whole epoch and ends the same. Raises TrainingError where an epoch cannot be kept.
     """
     done = out / WEIGHTS
     if done.exists():
@@ -96,33 +98,80 @@ def pretrain(
         return
     auto, data = MaskedAutoencoder(model, recipe.pretrain).to(device.kind), torch.from_numpy(images).to(device.kind)
     optimizer = torch.optim.AdamW(auto.parameters(), lr=recipe.pretrain.lr, betas=(0.9, 0.95), weight_decay=0.05)
-    steps, calm = math.ceil(len(data) / recipe.batch_size), _calm(recipe)
     auto.train()
-    lines = []
-    for epoch in range(recipe.pretrain.epochs):
-        started, losses = time.monotonic(), []
-        for step, rows in enumerate(torch.split(torch.randperm(len(data)), recipe.batch_size)):
-            rate = _rate(epoch + step / steps, recipe.pretrain.epochs)
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.pretrain.lr * rate
-            batch = augment(data[rows.to(device.kind)], calm, torch.zeros(len(rows), dtype=torch.bool))
-            with torch.autocast(device.kind, torch.bfloat16, enabled=device.bf16):
-                loss = auto(batch)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
+    state = out / CHECKPOINTS / STATE
+    lines = _resume(state, auto, optimizer, device, say) if state.exists() else []
+    for epoch in range(len(lines), recipe.pretrain.epochs):
+        started = time.monotonic()
+        loss = _one_epoch(auto, optimizer, data, recipe, device, epoch)
         seconds = time.monotonic() - started
-        lines.append({"epoch": epoch + 1, "loss": float(torch.stack(losses).mean()), "seconds": round(seconds, 3)})
-        say(
-            f"pretraining, epoch {epoch + 1} of {recipe.pretrain.epochs}: loss {lines[-1]['loss']:.4f}, {seconds:.0f} s"
-        )
+        lines.append({"epoch": epoch + 1, "loss": loss, "seconds": round(seconds, 3)})
+        say(f"pretraining, epoch {epoch + 1} of {recipe.pretrain.epochs}: loss {loss:.4f}, {seconds:.0f} s")
+        if main:
+            _keep(state, auto, optimizer, device, lines)
     model.backbone.to("cpu")
     if main:
         (out / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
-        state = {name: value.contiguous() for name, value in model.backbone.state_dict().items()}
-        save_file(state, out / "pretrained.tmp")
+        weights = {name: value.contiguous() for name, value in model.backbone.state_dict().items()}
+        save_file(weights, out / "pretrained.tmp")
         os.replace(out / "pretrained.tmp", done)
+
+
+def _one_epoch(
+    auto: MaskedAutoencoder, optimizer: torch.optim.Optimizer, data: Tensor, recipe: Recipe, device: Device, epoch: int
+) -> float:
+    """Mean loss of a pass over the images, which trains on the way."""
+    losses, steps, calm = [], math.ceil(len(data) / recipe.batch_size), _calm(recipe)
+    for step, rows in enumerate(torch.split(torch.randperm(len(data)), recipe.batch_size)):
+        rate = _rate(epoch + step / steps, recipe.pretrain.epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.pretrain.lr * rate
+        batch = augment(data[rows.to(device.kind)], calm, torch.zeros(len(rows), dtype=torch.bool))
+        with torch.autocast(device.kind, torch.bfloat16, enabled=device.bf16):
+            loss = auto(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    return float(torch.stack(losses).mean())
+
+
+def _keep(
+    path: Path, auto: MaskedAutoencoder, optimizer: torch.optim.Optimizer, device: Device, lines: list[dict[str, Any]]
+) -> None:
+    """All that the next epoch depends on, in place of what the epoch before left."""
+    cuda = torch.cuda.get_rng_state() if device.kind == "cuda" else None
+    kept = {"network": auto.state_dict(), "optimizer": optimizer.state_dict(), "lines": lines}
+    temporary = path.with_suffix(".tmp")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        torch.save({**kept, "random": torch.get_rng_state(), "cuda": cuda}, temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise TrainingError(
+            f"epoch {len(lines)} of the pretraining could not be kept at {path}: {str(error).splitlines()[0]}. "
+            "Make room there and start again: pretraining goes on from the epoch before."
+        ) from error
+
+
+def _resume(
+    path: Path, auto: MaskedAutoencoder, optimizer: torch.optim.Optimizer, device: Device, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Lines of the epochs that are done; none, and a warning, where the file cannot be read."""
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file cut short raises whatever its bytes happen to mean
+        say(f"warning: {path} cannot be read and is skipped ({type(error).__name__})")
+        return []
+    auto.load_state_dict(kept["network"])
+    optimizer.load_state_dict(kept["optimizer"])
+    torch.set_rng_state(kept["random"])
+    if device.kind == "cuda":
+        torch.cuda.set_rng_state(kept["cuda"])
+    lines: list[dict[str, Any]] = kept["lines"]
+    say(f"pretraining goes on after epoch {len(lines)}")
+    return lines
 
 
 def common_place(shared: Path, recipe: Recipe, images: npt.NDArray[np.uint8], device: Device) -> Path:

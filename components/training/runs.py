@@ -11,7 +11,7 @@ from components.models.build import RUN_WEIGHTS, build_model
 from components.training.recipes import from_json
 from components.training.records import Recipe
 
-RECIPE, SUMMARY = "recipe.json", "summary.json"
+RECIPE, SUMMARY, CHECKPOINTS = "recipe.json", "summary.json", "checkpoints"
 
 
 def require_same_slice(folder: Path, recipe: Recipe) -> None:

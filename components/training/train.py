@@ -36,10 +36,10 @@ from components.training.loop import build_trainer
 from components.training.module import TrainingModule
 from components.training.pretrain import common_place, copy_pretraining, pretrain
 from components.training.records import Recipe, RunSummary
-from components.training.runs import RECIPE, SUMMARY, load_run, require_same_slice
+from components.training.runs import CHECKPOINTS, RECIPE, SUMMARY, load_run, require_same_slice
 
 SAMPLE, ONNX = "sample.npz", "model.onnx"
-ENVIRONMENT, CHECKPOINTS = "environment.json", "checkpoints"
+ENVIRONMENT = "environment.json"
 CALIBRATION = 256
 """Validation images that an 8-bit graph is calibrated on."""
 

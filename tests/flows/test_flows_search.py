@@ -124,9 +124,10 @@ print("STATE", state.name, state.result(), [run.info.status for run in runs], li
 
 
 def test_a_trial_that_is_stopped_early_is_no_failure_anywhere(bench: Any, tmp_path: Path) -> None:
+    environment = {**bench.environment, "PREFECT_HOME": str(tmp_path / "prefect")}
     done = subprocess.run(
-        [sys.executable, "-c", STOPPED, str(tmp_path / "study.log")], cwd=REPOSITORY,
-        env={**bench.environment, "PREFECT_HOME": str(tmp_path / "prefect")}, capture_output=True, text=True, timeout=280,
+        [sys.executable, "-c", STOPPED, str(tmp_path / "study.log")], env=environment, cwd=REPOSITORY,
+        capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert "STATE Completed None ['KILLED'] []" in done.stdout, done.stderr[-3000:]
 
