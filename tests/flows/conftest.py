@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-SAME = ("--set", "precision=fp32")  # the same champion on every processor, with bf16 or without
+TINY = ("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset", "quick",
+        "--set", "precision=fp32")  # fmt: skip
+"""The same champion on every processor, with bf16 or without."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class Bench:
         (self.root / "policy" / "gate.yaml").write_text(text)
 
 
+Promoted = tuple[Bench, dict[str, Any]]
+
+
 @pytest.fixture(scope="session")
 def open_bench(lenient_policy: Path, outside: dict[str, str]) -> Callable[[Path], Bench]:
     """Folder -> a bench in it, with a policy of its own to edit."""
@@ -68,12 +73,7 @@ def bench(tmp_path: Path, open_bench: Callable[[Path], Bench]) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def promoted(
-    tmp_path_factory: pytest.TempPathFactory, open_bench: Callable[[Path], Bench]
-) -> tuple[Bench, dict[str, Any]]:
+def promoted(tmp_path_factory: pytest.TempPathFactory, open_bench: Callable[[Path], Bench]) -> Promoted:
     """A home in which a tiny pipeline ran to a promoted champion, and the outcome it printed."""
     bench = open_bench(tmp_path_factory.mktemp("promoted"))
-    source = ("--source", "synthetic:images=700,seed=3")
-    return bench, bench.document(
-        "run", "train-pipeline", *source, "--tiny", "--preset", "quick", "--preset", "quick-resnet18", *SAME
-    )
+    return bench, bench.document(*TINY, "--preset", "quick-resnet18")

@@ -26,7 +26,7 @@ from flows.outcome import MonitorOutcome, RetrainOutcome
 from flows.parameters import RetrainParameters, WindowParameters
 from flows.simulate import Day, answer_day, write_log
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 REPOSITORY = Path(__file__).parents[2]
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -15,6 +15,7 @@ import pytest
 from components.backup import MANIFEST, Site, backup, restore
 from components.errors import BackupError
 from components.store import S3Store
+from tests.flows.conftest import TINY
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -29,6 +30,7 @@ def saved(promoted, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path
     return bench, folder
 
 
+@pytest.mark.e2e
 def test_a_wiped_site_comes_back_with_its_champion_and_history(saved) -> None:
     bench, folder = saved
     before = (bench.document("models", "list"), bench.document("models", "history"))
@@ -39,11 +41,11 @@ def test_a_wiped_site_comes_back_with_its_champion_and_history(saved) -> None:
     findings = {finding["what"]: finding for finding in bench.document("doctor")}
     assert {finding["state"] for finding in findings.values()} == {"good"}
     assert "its champion, 1, is the registry's" in findings["ledger"]["found"]
-    again = bench.ferline("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset",
-                          "quick", "--preset", "quick-resnet18", "--set", "precision=fp32")  # fmt: skip
+    again = bench.ferline(*TINY, "--preset", "quick-resnet18")
     assert "Unchanged" in again.stdout, "every stage is found again"
 
 
+@pytest.mark.e2e
 def test_a_site_that_holds_something_is_not_overwritten_unless_told(saved) -> None:
     bench, folder = saved
     refused = bench.ferline("restore", str(folder))
@@ -51,6 +53,7 @@ def test_a_site_that_holds_something_is_not_overwritten_unless_told(saved) -> No
     assert bench.ferline("restore", str(folder), "--force").returncode == 0
 
 
+@pytest.mark.e2e
 def test_a_backup_of_paths_comes_back_to_the_same_home(saved, tmp_path: Path, monkeypatch) -> None:
     bench, folder = saved
     other = type(bench)(tmp_path, bench.outside)

@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.flows.conftest import TINY
+
 pytestmark = pytest.mark.timeout(900)  # clusters take their time to start
 
 REPOSITORY = Path(__file__).parents[2]
@@ -68,9 +70,8 @@ def test_models_of_one_run_fan_out_over_a_cluster(bench: Any, ray_cluster: str) 
     )  # fmt: skip
     assert f"the Ray cluster at {ray_cluster} asks for its token" in done.stderr
 
-    asked = ("run", "train-pipeline", "--source", "synthetic:images=700,seed=3", "--tiny", "--preset", "quick",
-             "--preset", "quick-resnet18", "--set", "precision=fp32", "--set", "epochs=30", "--side-by-side",
-             "--backend", "ray", "--workers", "1", "--json")  # fmt: skip
+    asked = (*TINY, "--preset", "quick-resnet18", "--set", "epochs=30", "--side-by-side", "--backend", "ray",
+             "--workers", "1", "--json")  # fmt: skip
     said, words = (bench.root / name for name in ("said", "words"))
     child = subprocess.Popen(
         bench.command(*asked), cwd=REPOSITORY, stdout=said.open("w"), stderr=words.open("w"),

@@ -123,6 +123,7 @@ print("STATE", state.name, state.result(), [run.info.status for run in runs], li
 """
 
 
+@pytest.mark.e2e
 def test_a_trial_that_is_stopped_early_is_no_failure_anywhere(bench: Any, tmp_path: Path) -> None:
     environment = {**bench.environment, "PREFECT_HOME": str(tmp_path / "prefect")}
     done = subprocess.run(

@@ -136,6 +136,7 @@ def test_frozen_parts_end_as_they_began(preset: str, regime: str, tiny_dataset: 
     assert still
 
 
+@pytest.mark.e2e
 def test_two_processes_train_as_one_at_the_same_global_batch(tiny_dataset: Dataset, tmp_path: Path) -> None:
     sets = ("--set", "epochs=3", "--set", "batch_size=32", "--set", "ema=0.9")
     scores = []
@@ -158,6 +159,7 @@ def test_two_processes_train_as_one_at_the_same_global_batch(tiny_dataset: Datas
     assert scores[0][-1]["train_loss"] == pytest.approx(scores[1][-1]["train_loss"], rel=0.15)
 
 
+@pytest.mark.e2e
 def test_a_batch_that_two_processes_cannot_share_is_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:
     done = torchrun(tiny_dataset, tmp_path / "run", 2, "--set", "batch_size=33")
     assert done.returncode != 0

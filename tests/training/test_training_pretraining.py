@@ -88,6 +88,7 @@ def test_a_convolutional_network_has_nothing_to_pretrain_by_masks(tiny_dataset: 
         run(tiny_dataset, tmp_path / "run", "pretrain.epochs=1", preset="quick-resnet18")
 
 
+@pytest.mark.e2e
 def test_two_processes_pretrain_as_one(tiny_dataset: Dataset, tmp_path: Path) -> None:
     """Each by itself, from the same seed: none waits for the other for longer than a collective may."""
     sets = ("--set", "epochs=1", "--set", "pretrain.epochs=2")
@@ -109,6 +110,7 @@ def test_pretraining_rejects_a_network_it_cannot_mask(tmp_path: Path) -> None:
         pretrain(build_model(recipe.model), images, recipe, choose_device("fp32"), tmp_path, True, lambda _: None)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_pretraining_killed_after_an_epoch_ends_the_same(epochs: int, tiny_dataset: Dataset, tmp_path: Path) -> None:
     sets = ("--set", "epochs=1", "--set", "pretrain.epochs=3", "--set", "augment.rotation=15")

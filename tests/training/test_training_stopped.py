@@ -46,6 +46,7 @@ def whole(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("moment", [0.2, 0.55, 0.9])
 def test_a_run_killed_at_any_moment_ends_with_the_same_weights(
     moment: float, whole: Path, tiny_dataset: Dataset, tmp_path: Path
@@ -99,6 +100,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_run_killed_while_it_clears_up_is_finished(when: str, tiny_dataset: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "run"
@@ -112,6 +114,7 @@ def test_a_run_killed_while_it_clears_up_is_finished(when: str, tiny_dataset: Da
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 1
 
 
+@pytest.mark.e2e
 def test_a_full_disk_is_one_clear_error_and_leaves_the_checkpoint_before(tiny_dataset: Dataset, tmp_path: Path) -> None:
     options = ("--set", "epochs=300")
     child = subprocess.Popen(
