@@ -17,11 +17,12 @@ from PIL import Image
 from benchmarks.alarms import drawn, power
 from components.dataset import PRODUCTION, open_dataset
 from components.drift import Reference, load_policy
+from components.errors import StoreUnreachable
 from components.ingest.synthetic import SyntheticOptions, generate
 from components.journal import Journal, Logbook
 from components.predictions import Label
 from components.registry import CHAMPION
-from components.store import LocalStore, StoreUnreachable
+from components.store import LocalStore
 from flows.outcome import MonitorOutcome, RetrainOutcome
 from flows.parameters import RetrainParameters, WindowParameters
 from flows.simulate import Day, answer_day, write_log
