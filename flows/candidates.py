@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.dataset import file_sha256
+from components.dataset import file_sha256, open_dataset
 from components.evaluation.records import Evaluation
 from components.gate import EvaluatedModel
 from components.registry.records import read_package
+from components.training import read_summary
 from components.training.records import RunSummary
 from flows.context import fetch, registry
 
@@ -34,6 +35,15 @@ def model_folder(uri: str) -> ModelFolder:
     run = Path(uri) if (Path(uri) / "summary.json").is_file() else fetch(uri)
     summary = RunSummary.from_json((run / "summary.json").read_text())
     return ModelFolder(run / "model.onnx", summary.temperature, f"{summary.preset}, {Path(uri).name}")
+
+
+def complete(run: Path, dataset_uri: str) -> None:
+    """Write the graph of a run folder whose machine could not; what has one, or is no folder, is left alone."""
+    if not (run / "summary.json").is_file() or read_summary(run).model_sha256:
+        return
+    from components.training.graph import write_missing  # torch: 2 s
+
+    write_missing(run, open_dataset(fetch(dataset_uri)))
 
 
 def evaluated(name: str, model_uri: str, evaluation_uri: str, version: str | None) -> EvaluatedModel:

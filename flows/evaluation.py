@@ -11,7 +11,7 @@ from components.evaluation.records import Evaluation
 from components.labels import PRIVATE_TEST, PUBLIC_TEST
 from components.registry import LedgerEntry, append
 from components.registry.records import utc_now
-from flows.candidates import model_folder
+from flows.candidates import complete, model_folder
 from flows.context import fetch, registry, store, work_folder
 
 
@@ -20,6 +20,7 @@ def evaluate_run(run_uri: str, data: str, final: bool, reason: str, out: Path | 
 
     Raises DataError where `out` is taken.
     """
+    complete(Path(run_uri), data)
     model, dataset = model_folder(run_uri), open_dataset(fetch(data))
     split = PRIVATE_TEST if final else PUBLIC_TEST
     sha256 = file_sha256(model.onnx)

@@ -36,7 +36,7 @@ from components.training.recipes import flat, read_recipe
 from components.training.records import Recipe, RunSummary
 from components.validation import require_passed, validate
 from flows import artifacts
-from flows.candidates import evaluated, model_folder
+from flows.candidates import complete, evaluated, model_folder
 from flows.context import (
     fetch,
     pretrained_folder,
@@ -204,11 +204,12 @@ def take_in_task(folder: str, summary: RunSummary, dataset_uri: str) -> str:
             f"{folder} was trained on dataset {summary.fingerprint[:16]}, this run is about {info.name}: name the "
             "source it was trained on."
         )
-    if file_sha256(source / "model.onnx") != summary.model_sha256:
+    if summary.model_sha256 and file_sha256(source / "model.onnx") != summary.model_sha256:
         raise DataError(f"{source / 'model.onnx'} is not what the run's summary.json says: copy the folder again.")
-    key = f"in-{summary.model_sha256[:16]}"
+    key = f"in-{(summary.model_sha256 or file_sha256(source / 'model.safetensors'))[:16]}"
     out = work_folder(f"taken/{key}")
     shutil.copytree(source, out, dirs_exist_ok=True)
+    complete(out, dataset_uri)
     with registry().track(key, summary.preset, {"preset": summary.preset, **flat(read_recipe(out))}) as run:
         run.log_dataset(dataset_uri, info)
         for line in read_epochs(out):

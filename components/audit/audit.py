@@ -21,7 +21,8 @@ from components.errors import RecipeError
 from components.evaluation.scoring import score
 from components.labels import CLASSES, TRAINING
 from components.training.records import Recipe
-from components.training.train import ONNX, Job, train
+from components.training.runs import ONNX
+from components.training.train import Job, train
 
 Floats = npt.NDArray[np.float32]
 REPORT, PROBABILITIES = "audit.json", "probabilities.npy"

@@ -156,9 +156,19 @@ def _training(summary: RunSummary, evaluation: Evaluation) -> str:
         ("time", f"{summary.seconds / 60:.1f} minutes, {summary.images_per_second:.0f} images a second"),
         ("peak memory", f"{summary.peak_memory_mb:,.0f} MB"),
         ("energy", _energy(summary)),
+        *_pretraining(summary),
         ("sha256 of model.onnx", f"`{summary.model_sha256}`"),
     ]
     return _table(("", ""), rows)
+
+
+def _pretraining(summary: RunSummary) -> list[tuple[str, str]]:
+    """What came before the epochs with labels, where anything did."""
+    if not summary.pretraining_seconds:
+        return []
+    known = summary.pretraining_energy_wh
+    energy = "energy not measured" if known is None else f"{known:,.2f} Wh"
+    return [("masked pretraining before it", f"{summary.pretraining_seconds / 60:.1f} minutes, {energy}")]
 
 
 def _energy(summary: RunSummary) -> str:

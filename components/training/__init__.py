@@ -4,6 +4,7 @@ Needs torch, transformers and scikit-learn; no orchestrator, no tracking server,
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from components.errors import ModelNotFound
@@ -23,6 +24,11 @@ def read_summary(run: Path) -> RunSummary:
 
 
 def read_epochs(run: Path, file: str = METRICS) -> list[dict[str, float]]:
-    """What each epoch of a run came to, in order; none where it has not got so far. file: or of its pretraining."""
-    path = run / file
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """What each epoch of a run came to, in order; none where it has not got so far. file: or of its pretraining.
+
+    A line that a full disk cut short ends the list.
+    """
+    epochs: list[dict[str, float]] = []
+    with suppress(FileNotFoundError, ValueError):
+        epochs.extend(json.loads(line) for line in (run / file).read_text().splitlines())
+    return epochs

@@ -4,6 +4,8 @@ import contextlib
 import logging
 from typing import Any, Protocol
 
+import torch
+
 from components.training.device import Device
 
 JOULES_PER_WH = 3600.0
@@ -19,7 +21,7 @@ class Meter(Protocol):
 
 
 class GpuCounter:
-    """NVML's counter of the whole board, millijoules since the driver was loaded."""
+    """NVML's counter of the board that this process trains on, millijoules since the driver was loaded."""
 
     source = "NVML counter, GPU alone"
 
@@ -27,7 +29,8 @@ class GpuCounter:
         import pynvml
 
         pynvml.nvmlInit()
-        self._handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        own = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid  # NVML counts boards hidden from us
+        self._handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{own}")
         self._counter = pynvml.nvmlDeviceGetTotalEnergyConsumption
         self._last: int = self._counter(self._handle)
 
@@ -48,7 +51,7 @@ class Estimate:
         self._tracker: Any = OfflineEmissionsTracker(
             country_iso_code="USA", output_methods=[], log_level="critical", allow_multiple_runs=True
         )
-        self.source = "codecarbon, estimate for CPU and memory"
+        self.source = "codecarbon, estimate for the whole machine's CPU and memory"
         self._tracker.start_task()
 
     def read_wh(self) -> float | None:

@@ -1,6 +1,7 @@
 """transformers' Trainer, with our schedule, sampler, moving average and metrics file."""
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -10,13 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as distributed
-from safetensors import SafetensorError
 from sklearn.metrics import accuracy_score, f1_score
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Sampler, WeightedRandomSampler
 from transformers import (
-    EarlyStoppingCallback,
     EvalPrediction,
     Trainer,
     TrainerCallback,
@@ -27,14 +26,17 @@ from transformers import (
 
 from components.balancing.records import Sample
 from components.errors import RecipeError, TrainingError
+from components.training import read_epochs
 from components.training.device import Device
 from components.training.energy import Meter
 from components.training.module import Collator, Rows, TrainingModule
 from components.training.optimizer import build_optimizer
 from components.training.records import Recipe
+from components.training.runs import write_atomically, writing
 from components.training.schedule import Schedule, build_scheduler
 
 PROGRESS_SECONDS = 20.0
+STATE = "trainer_state.json"
 
 
 class FerTrainer(Trainer):
@@ -64,23 +66,47 @@ class FerTrainer(Trainer):
             return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return]  # untyped upstream
         return WeightedRandomSampler(self.sample.weights.tolist(), len(self.sample.train))
 
+    def take_best(self, checkpoint: Path) -> None:
+        """End as a training does that stopped at this checkpoint."""
+        self.state = TrainerState.load_from_json(str(checkpoint / STATE))
+        best = Path(self.state.best_model_checkpoint or checkpoint)
+        self.state.best_model_checkpoint = str(checkpoint.with_name(best.name))
+        self._load_best_model()
+
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """A disk that is full leaves the checkpoints before this one as they are."""
+        half = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
-            super()._save_checkpoint(*args, **kwargs)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            half = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            with writing(f"the checkpoint of step {self.state.global_step}", half):
+                super()._save_checkpoint(*args, **kwargs)
+        except TrainingError:
             shutil.rmtree(half, ignore_errors=True)
-            raise TrainingError(
-                f"the checkpoint of step {self.state.global_step} could not be written below {self.args.output_dir}: "
-                f"{str(error).splitlines()[0]}. Make room there and start again: training goes on from the checkpoint "
-                "before."
-            ) from error
+            raise
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         """safetensors wants plain layouts, and convolutions train with their channels last."""
         state = self.model.state_dict() if state_dict is None else state_dict
         super()._save(output_dir, {name: value.contiguous() for name, value in state.items()})
+
+
+class EarlyStop(TrainerCallback):
+    """Stops after `patience` epochs without a better validation macro-F1.
+
+    It counts in the Trainer's log, which every checkpoint holds, so that a resumed run stops where it would have.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if is_used_up(self.patience, state.log_history):
+            control.should_training_stop = True
+
+
+def is_used_up(patience: int, history: list[dict[str, float]]) -> bool:
+    """Whether so many epochs went by since the best, the first of equals. history: the Trainer's log; 0: never."""
+    scores = [line["eval_macro_f1"] for line in history if "eval_macro_f1" in line]
+    return bool(patience and scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
 
 
 class Progress(TrainerCallback):
@@ -94,10 +120,9 @@ class Progress(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """A resumed run drops what was written after its checkpoint."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
         if state.is_world_process_zero:
-            self.path.write_text("".join(line + "\n" for line in kept))
+            kept = [line for line in read_epochs(self.path.parent) if line["step"] <= state.global_step]
+            write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.started = self.spoke = time.monotonic()
@@ -125,12 +150,18 @@ class Progress(TrainerCallback):
         lr_scheduler: LambdaLR,
         **_: Any,
     ) -> None:
+        trained = next(entry for entry in reversed(state.log_history) if "loss" in entry)
+        if not (math.isfinite(trained["loss"]) and math.isfinite(metrics["eval_loss"])):
+            raise TrainingError(
+                f"epoch {round(state.epoch or 0)}: the loss is no number any more (training {trained['loss']}, "
+                f"validation {metrics['eval_loss']}). Lower optimizer.lr, which is {args.learning_rate:g}, or set "
+                "precision=fp32."
+            )
         schedule = lr_scheduler.lr_lambdas[0]
         assert isinstance(schedule, Schedule)
         schedule.observe(metrics["eval_loss"], state.global_step)
         if not state.is_world_process_zero:
             return
-        trained = next(entry for entry in reversed(state.log_history) if "loss" in entry)
         seconds = time.monotonic() - self.started
         energy = self.meter.read_wh()
         line = {
@@ -187,6 +218,7 @@ def arguments(recipe: Recipe, device: Device, out: Path, processes: int) -> Trai
         eval_strategy="epoch",
         save_strategy="epoch",
         logging_strategy="epoch",
+        logging_nan_inf_filter=False,  # it would put the mean so far in place of a loss that is no number
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="macro_f1",
@@ -218,7 +250,7 @@ def build_trainer(
     """The loop, ready to run; labels: int64 [N] of the whole dataset."""
     callbacks: list[TrainerCallback] = [Progress(module, out / "metrics.jsonl", len(sample.train), meter, say)]
     if recipe.patience:
-        callbacks.append(EarlyStoppingCallback(recipe.patience))
+        callbacks.append(EarlyStop(recipe.patience))
     trainer = FerTrainer(
         recipe,
         sample,

@@ -23,14 +23,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from components.errors import RecipeError, TrainingError
+from components.errors import RecipeError
 from components.models.base import FaceModel, Tokenised
 from components.models.compact import Layer
 from components.models.records import ModelRecipe
 from components.training.augment import augment
 from components.training.device import Device
+from components.training.energy import Meter
 from components.training.records import AugmentRecipe, PretrainRecipe, Recipe
-from components.training.runs import CHECKPOINTS
+from components.training.runs import CHECKPOINTS, writing
 
 WEIGHTS, METRICS, STATE = "pretrained.safetensors", "pretrain.jsonl", "pretraining.pt"
 DECODER_LAYERS, DECODER_HEADS = 2, 4
@@ -84,6 +85,7 @@ def pretrain(
     device: Device,
     out: Path,
     main: bool,
+    meter: Meter,
     say: Callable[[str], None],
 ) -> None:
     """Pretrain the backbone in place, or take what an earlier call left in `out`.
@@ -104,8 +106,9 @@ def pretrain(
     for epoch in range(len(lines), recipe.pretrain.epochs):
         started = time.monotonic()
         loss = _one_epoch(auto, optimizer, data, recipe, device, epoch)
-        seconds = time.monotonic() - started
-        lines.append({"epoch": epoch + 1, "loss": loss, "seconds": round(seconds, 3)})
+        seconds, energy = time.monotonic() - started, meter.read_wh()
+        known = {} if energy is None else {"energy_wh": round(energy, 4)}
+        lines.append({"epoch": epoch + 1, "loss": loss, "seconds": round(seconds, 3), **known})
         say(f"pretraining, epoch {epoch + 1} of {recipe.pretrain.epochs}: loss {loss:.4f}, {seconds:.0f} s")
         if main:
             _keep(state, auto, optimizer, device, lines)
@@ -113,8 +116,9 @@ def pretrain(
     if main:
         (out / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
         weights = {name: value.contiguous() for name, value in model.backbone.state_dict().items()}
-        save_file(weights, out / "pretrained.tmp")
-        os.replace(out / "pretrained.tmp", done)
+        with writing("the pretrained weights", done):
+            save_file(weights, out / "pretrained.tmp")
+            os.replace(out / "pretrained.tmp", done)
 
 
 def _one_epoch(
@@ -144,15 +148,12 @@ def _keep(
     kept = {"network": auto.state_dict(), "optimizer": optimizer.state_dict(), "lines": lines}
     temporary = path.with_suffix(".tmp")
     try:
-        path.parent.mkdir(exist_ok=True)
-        torch.save({**kept, "random": torch.get_rng_state(), "cuda": cuda}, temporary)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
+        with writing(f"epoch {len(lines)} of the pretraining", path):
+            path.parent.mkdir(exist_ok=True)
+            torch.save({**kept, "random": torch.get_rng_state(), "cuda": cuda}, temporary)
+            os.replace(temporary, path)
+    finally:
         temporary.unlink(missing_ok=True)
-        raise TrainingError(
-            f"epoch {len(lines)} of the pretraining could not be kept at {path}: {str(error).splitlines()[0]}. "
-            "Make room there and start again: pretraining goes on from the epoch before."
-        ) from error
 
 
 def _resume(

@@ -282,8 +282,10 @@ class RunSummary:
     temperature: float
     """Fitted on the validation slice; already inside model.onnx."""
     seconds: float
+    """Of the epochs with labels."""
     images_per_second: float
     peak_memory_mb: float
+    """Of the GPU where there is one, else of the process."""
     device: str
     device_reason: str
     fingerprint: str
@@ -293,23 +295,29 @@ class RunSummary:
     recipe_sha256: str
     sample_sha256: str
     model_sha256: str
-    """sha256 of model.onnx."""
+    """sha256 of model.onnx; empty where the machine could not export one."""
     energy_wh: float | None = None
-    """Watt-hours of all epochs; None where they could not be measured."""
+    """Watt-hours of the epochs with labels; None where they could not be measured."""
     energy_source: str = "not measured"
-    schema_version: int = 2
-    """1 knew no energy; its files are read as not measured."""
+    pretraining_seconds: float = 0.0
+    """Of the masked pretraining, also where another training had done it."""
+    pretraining_energy_wh: float | None = None
+    """None without one, or where it was not measured."""
+    schema_version: int = 3
+    """1 knew no energy, 2 none of a pretraining; their files are read as not measured."""
 
     @property
     def cost(self) -> dict[str, float]:
         """What the training took, as metrics."""
-        known = {} if self.energy_wh is None else {"energy_wh": self.energy_wh}
-        return {
+        figures = {
             "training_seconds": self.seconds,
             "images_per_second": self.images_per_second,
             "peak_memory_mb": self.peak_memory_mb,
-            **known,
+            "energy_wh": self.energy_wh,
+            "pretraining_seconds": self.pretraining_seconds or None,
+            "pretraining_energy_wh": self.pretraining_energy_wh,
         }
+        return {name: figure for name, figure in figures.items() if figure is not None}
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True)

@@ -1,21 +1,26 @@
-"""A finished run folder as a network again: a teacher, or weights to go on from."""
+"""What a run folder is made of, and a finished one as a network again: a teacher, or weights to go on from."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from components.errors import ModelNotFound, RecipeError
+from components.errors import ModelNotFound, RecipeError, TrainingError
 from components.models.base import FaceModel
 from components.models.build import RUN_WEIGHTS, build_model
 from components.training.recipes import from_json
 from components.training.records import Recipe
 
-RECIPE, SUMMARY, CHECKPOINTS = "recipe.json", "summary.json", "checkpoints"
+RECIPE, DATASET, SAMPLE, SUMMARY = "recipe.json", "dataset.json", "sample.npz", "summary.json"
+ONNX, CHECKPOINTS = "model.onnx", "checkpoints"
 
 
 def require_same_slice(folder: Path, recipe: Recipe) -> None:
-    """A run that training goes on from must not have learned what is now the validation slice.
+    """A run that is gone on from, or teaches, must not have learned what is now the validation slice.
 
     Seed and data part of a recipe decide the slice; raises RecipeError where they differ from the earlier run's.
     """
@@ -40,3 +45,22 @@ def load_run(folder: Path) -> FaceModel:
     model = build_model(recipe)
     model.load_state_dict(load_file(folder / RUN_WEIGHTS))
     return model.eval()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """A text in place of what was there, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+@contextmanager
+def writing(what: str, path: Path) -> Iterator[None]:
+    """A disk that is full as one clear error: raises TrainingError."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise TrainingError(
+            f"{what} could not be written to {path}: {str(error).splitlines()[0]}. Make room there and start again: "
+            "training goes on from what was kept before."
+        ) from error

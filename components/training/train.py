@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import platform
 import resource
 import shutil
@@ -22,26 +21,33 @@ from transformers import TrainerCallback, set_seed
 from components.balancing import build_sample
 from components.balancing.records import Sample
 from components.balancing.selection import EXCLUDE, exclusion_list
-from components.dataset import Dataset, file_sha256, open_dataset
+from components.dataset import Dataset, file_sha256, open_dataset, read_info
 from components.errors import TrainingError
 from components.evaluation.calibration import fit_temperature
 from components.models.base import FaceModel
 from components.models.build import RUN_WEIGHTS, build_model
-from components.models.export import export_onnx
-from components.models.quantise import quantise
 from components.training import read_epochs, read_summary
 from components.training.device import Device, choose_device
-from components.training.energy import open_meter
-from components.training.loop import build_trainer
+from components.training.energy import Meter, open_meter
+from components.training.graph import can_export, write_graph
+from components.training.loop import STATE, build_trainer, is_used_up
 from components.training.module import TrainingModule
-from components.training.pretrain import common_place, copy_pretraining, pretrain
+from components.training.pretrain import METRICS, common_place, copy_pretraining, pretrain
 from components.training.records import Recipe, RunSummary
-from components.training.runs import CHECKPOINTS, RECIPE, SUMMARY, load_run, require_same_slice
+from components.training.runs import (
+    CHECKPOINTS,
+    DATASET,
+    ONNX,
+    RECIPE,
+    SAMPLE,
+    SUMMARY,
+    load_run,
+    require_same_slice,
+    write_atomically,
+    writing,
+)
 
-SAMPLE, ONNX = "sample.npz", "model.onnx"
 ENVIRONMENT = "environment.json"
-CALIBRATION = 256
-"""Validation images that an 8-bit graph is calibrated on."""
 
 
 @dataclass(frozen=True)
@@ -86,29 +92,40 @@ def train(job: Job, say: Callable[[str], None] = print, callbacks: Sequence[Trai
     )
     if main:
         (job.out / ENVIRONMENT).write_text(json.dumps(_environment(device), indent=2, sort_keys=True))
-    module = _module(job, dataset, sample, device, main, say)
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     meter = open_meter(device)
+    module = _module(job, dataset, sample, device, main, meter, say)
+    logging.getLogger("transformers").setLevel(logging.ERROR)
     trainer = build_trainer(
         module, job.recipe, sample, dataset.labels, device, job.out, processes.num_processes, meter, say
     )
     for callback in callbacks:
         trainer.add_callback(callback)
-    trainer.train(resume_from_checkpoint=last_checkpoint(job.out / CHECKPOINTS, say, main))
+    checkpoint = last_checkpoint(job.out / CHECKPOINTS, say, main)
+    if checkpoint and _has_stopped(Path(checkpoint), job.recipe.patience):
+        trainer.take_best(Path(checkpoint))
+    else:
+        trainer.train(resume_from_checkpoint=checkpoint)
     with processes.main_process_first():
-        return _finish(job, module, sample, dataset, device, meter.source) if main else read_summary(job.out)
+        return _finish(job, module, sample, dataset, device, meter.source, say) if main else read_summary(job.out)
 
 
 def _silent(_: str) -> None:
     """One process speaks for all."""
 
 
+def _has_stopped(checkpoint: Path, patience: int) -> bool:
+    """Whether the training had stopped early there, and was killed before it wrote its model."""
+    return is_used_up(patience, json.loads((checkpoint / STATE).read_text())["log_history"])
+
+
 def _module(
-    job: Job, dataset: Dataset, sample: Sample, device: Device, main: bool, say: Callable[[str], None]
+    job: Job, dataset: Dataset, sample: Sample, device: Device, main: bool, meter: Meter, say: Callable[[str], None]
 ) -> TrainingModule:
     """Network and teacher, pretrained where the recipe says so; the seed's state is the same either way."""
-    recipe = job.recipe
-    teacher = load_run(Path(job.place(recipe.distill.teacher))) if recipe.distill.teacher else None
+    recipe, teacher = job.recipe, None
+    if recipe.distill.teacher:
+        require_same_slice(Path(job.place(recipe.distill.teacher)), recipe)
+        teacher = load_run(Path(job.place(recipe.distill.teacher)))
     set_seed(recipe.seed)
     begin = job.place(recipe.model.pretrained)
     if begin:
@@ -120,7 +137,7 @@ def _module(
         with PartialState().main_process_first():  # all ranks then find the same in the run folder
             if common and main:
                 copy_pretraining(common, job.out)
-        pretrain(model, own, recipe, device, job.out, main, say)
+        pretrain(model, own, recipe, device, job.out, main, meter, say)
         if common and main:
             copy_pretraining(job.out, common)
         set_seed(recipe.seed)
@@ -130,15 +147,25 @@ def _module(
 
 def _claim(job: Job) -> RunSummary | None:
     """Mark `out` as this job's; a summary is there when the job is already done, and then no checkpoint is needed."""
+    fingerprint = read_info(job.data).fingerprint
     job.out.mkdir(parents=True, exist_ok=True)
-    path, text = job.out / RECIPE, job.recipe.to_json()
-    if path.exists() and path.read_text() != text:
-        raise TrainingError(f"{job.out} holds a run of another recipe: name another --out, or remove that folder.")
-    path.write_text(text)
+    for name, text in ((RECIPE, job.recipe.to_json()), (DATASET, json.dumps({"fingerprint": fingerprint}))):
+        path = job.out / name
+        _require(not path.exists() or path.read_text() == text, job.out, Path(name).stem)
+        write_atomically(path, text)
+    if job.sample and (job.out / SAMPLE).exists():
+        _require(file_sha256(job.sample) == file_sha256(job.out / SAMPLE), job.out, "sample")
     if not (job.out / SUMMARY).exists():
         return None
     shutil.rmtree(job.out / CHECKPOINTS, ignore_errors=True)
-    return read_summary(job.out)
+    summary = read_summary(job.out)
+    _require(summary.fingerprint == fingerprint, job.out, "dataset")
+    return summary
+
+
+def _require(same: bool, out: Path, what: str) -> None:
+    if not same:
+        raise TrainingError(f"{out} holds a run of another {what}: name another --out, or remove that folder.")
 
 
 def _sample(job: Job, dataset: Dataset) -> Sample:
@@ -179,7 +206,13 @@ def last_checkpoint(folder: Path, say: Callable[[str], None], main: bool = True)
 
 
 def _finish(
-    job: Job, module: TrainingModule, sample: Sample, dataset: Dataset, device: Device, energy_source: str
+    job: Job,
+    module: TrainingModule,
+    sample: Sample,
+    dataset: Dataset,
+    device: Device,
+    energy_source: str,
+    say: Callable[[str], None],
 ) -> RunSummary:
     """Temperature, weights, ONNX graph; the summary last, since it marks the run as complete."""
     module.at_epoch(job.recipe.epochs)
@@ -190,14 +223,14 @@ def _finish(
     if not np.isfinite(logits).all():
         raise TrainingError(f"{job.preset}: the network's outputs are no numbers; lower optimizer.lr or use fp32.")
     temperature = fit_temperature(logits, labels)
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, job.out / RUN_WEIGHTS)
-    export_onnx(model, temperature, dataset.info.height, dataset.info.width, job.out / ONNX, flips)
-    if job.recipe.int8:
-        shown = np.random.default_rng(job.recipe.seed).permutation(sample.validation)[:CALIBRATION]
-        quantise(job.out / ONNX, np.array(dataset.images[np.sort(shown)]))
-    epochs = read_epochs(job.out)
+    with writing("the weights", job.out / RUN_WEIGHTS):
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, job.out / RUN_WEIGHTS)
+    if can_export():
+        write_graph(model, job.recipe, temperature, dataset, sample.validation, job.out / ONNX)
+    else:
+        say("onnxscript is not here: the graph is written where the run is taken in")
+    epochs, before = read_epochs(job.out), read_epochs(job.out, METRICS)
     best = max(epochs, key=lambda line: line["validation_macro_f1"])
-    energy = [line["energy_wh"] for line in epochs if "energy_wh" in line]
     summary = RunSummary(
         preset=job.preset,
         model=job.recipe.model.name,
@@ -211,7 +244,7 @@ def _finish(
         temperature=temperature,
         seconds=round(sum(line["seconds"] for line in epochs), 1),
         images_per_second=round(float(np.mean([line["images_per_second"] for line in epochs])), 1),
-        peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        peak_memory_mb=round(_peak_memory(device) / 2**20, 1),
         device=device.name,
         device_reason=device.reason,
         fingerprint=dataset.info.fingerprint,
@@ -220,11 +253,13 @@ def _finish(
         has_rollout=job.recipe.model.has_attention,
         recipe_sha256=job.recipe.digest,
         sample_sha256=file_sha256(job.out / SAMPLE),
-        model_sha256=file_sha256(job.out / ONNX),
-        energy_wh=round(sum(energy), 4) if len(energy) == len(epochs) else None,
+        model_sha256=file_sha256(job.out / ONNX) if can_export() else "",
+        energy_wh=_energy(epochs),
         energy_source=energy_source,
+        pretraining_seconds=round(sum(line["seconds"] for line in before), 1),
+        pretraining_energy_wh=_energy(before) if before else None,
     )
-    _write_atomically(job.out / SUMMARY, summary.to_json())
+    write_atomically(job.out / SUMMARY, summary.to_json())
     shutil.rmtree(job.out / CHECKPOINTS)  # after the summary: killed in between, the run is finished all the same
     return summary
 
@@ -238,10 +273,17 @@ def _logits(
     return torch.cat(batches).numpy()
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+def _energy(epochs: list[dict[str, float]]) -> float | None:
+    """Watt-hours of all epochs, None where one was not measured."""
+    known = [line["energy_wh"] for line in epochs if "energy_wh" in line]
+    return round(sum(known), 4) if len(known) == len(epochs) else None
+
+
+def _peak_memory(device: Device) -> int:
+    """Bytes: of the GPU's where there is one, else of this process."""
+    if device.kind == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _environment(device: Device) -> dict[str, str | int]:

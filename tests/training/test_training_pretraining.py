@@ -16,6 +16,7 @@ from components.dataset import Dataset
 from components.errors import RecipeError, TrainingError
 from components.models.build import build_model
 from components.training.device import choose_device
+from components.training.energy import Unknown
 from components.training.pretrain import MaskedAutoencoder, pretrain
 from components.training.recipes import load_preset, override, tiny
 from components.training.records import PretrainRecipe
@@ -107,7 +108,7 @@ def test_pretraining_rejects_a_network_it_cannot_mask(tmp_path: Path) -> None:
     recipe = override(tiny(load_preset("quick-vgg16")), ["pretrain.epochs=1"])
     images = np.zeros((4, 48, 48), np.uint8)
     with pytest.raises(RecipeError, match="VGG"):
-        pretrain(build_model(recipe.model), images, recipe, choose_device("fp32"), tmp_path, True, lambda _: None)
+        pretrain(build_model(recipe.model), images, recipe, choose_device("fp32"), tmp_path, True, Unknown(), print)
 
 
 @pytest.mark.e2e
@@ -169,7 +170,7 @@ def test_a_disk_that_is_full_leaves_the_epoch_before(
         save(kept, path)
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(TrainingError, match=r"epoch 2 of the pretraining could not be kept.*No space left"):
+    with pytest.raises(TrainingError, match=r"epoch 2 of the pretraining could not be written.*No space left"):
         train(job, said.append)
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["pretraining.pt"]
     monkeypatch.undo()
