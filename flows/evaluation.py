@@ -48,8 +48,6 @@ def look_back(sha256: str, dataset: str, again: bool, say: Callable[[str], None]
     """
     entries = history(store(), registry().model_name)
     earlier = [entry for entry in entries if entry.action == "open" and _opened(dataset) in entry.reason]
-    for entry in earlier:
-        say(f"PrivateTest of dataset {dataset} was opened before: {_told(entry)}")
     own = [entry for entry in earlier if entry.model_sha256 == sha256]
     if own and not again:
         raise GateError(
@@ -57,6 +55,8 @@ def look_back(sha256: str, dataset: str, again: bool, say: Callable[[str], None]
             f"figures of then, in the store at evaluations/{sha256[:16]}-{dataset}-{PRIVATE_TEST} unless --out named "
             "a folder; if they are lost, --again opens it once more, and the ledger says so."
         )
+    for entry in earlier:
+        say(f"PrivateTest of dataset {dataset} was opened before: {_told(entry)}")
 
 
 def _opened(dataset: str) -> str:
