@@ -1,8 +1,9 @@
 """Does the rollout map show what the network looks at? `python -m benchmarks.faithfulness --run RUN --data DATASET`.
 
-Rollout by every head fusion, and the maps by gradients, against chance, the centre of the frame and the mean rollout of
-the other images, by deletion, insertion and a perturbation test on PublicTest. The answers are the network's own to the
-image as it comes, calibrated, without a recipe's `test_flips`: it is this one pass that the maps are of.
+Rollout by every head fusion, and the maps by gradients, against chance, the centre of the frame and the same kind of
+map averaged over the other images, by deletion, insertion and a perturbation test on PublicTest. The answers are the
+network's own to the image as it comes, calibrated: its weights in PyTorch, without a recipe's `test_flips` and without
+the eight bits of its exported graph. It is this one pass that the maps are of.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from components.training.records import RunSummary
 from components.training.runs import SUMMARY, load_run
 
 BATCH = 100
-SERVED = "rollout, mean of heads"
+HEAD = ("model", "model_sha256", "n", "measure", "map", "mean", "low", "high", "baseline", "gain", "gain_low",
+        "gain_high", "verdict")  # fmt: skip
 
 
 def main() -> None:
@@ -44,15 +46,13 @@ def main() -> None:
     model, summary = load_run(options.run), RunSummary.from_json((options.run / SUMMARY).read_text())
     maps = maps_of(model, images)
     found = faithfulness(
-        classifier(model, summary.temperature), images, dataset.labels[rows], maps, SERVED, BATCH,
+        classifier(model, summary.temperature), images, dataset.labels[rows], maps, BATCH,
         lambda name: print(f"judging {name}", file=sys.stderr, flush=True),
     )  # fmt: skip
     print(faithfulness_tables(found))
     print(f"\n{summary.preset}, {options.run}; machine: {machine()}")
     if options.save:
-        head = ["model", "n", "measure", "map", "mean", "low", "high", "baseline", "gain", "gain_low", "gain_high",
-                "verdict"]  # fmt: skip
-        save("faithfulness", head, [[summary.preset, found.n, *line] for line in lines(found)])
+        save("faithfulness", HEAD, lines(found, summary))
 
 
 def classifier(model: FaceModel, temperature: float) -> Classify:
@@ -78,7 +78,7 @@ def maps_of(model: FaceModel, images: np.ndarray) -> dict[str, Floats]:
 
     _, height, width = images.shape
     ways: dict[str, Callable[[Tensor], Tensor]] = {
-        SERVED: lambda batch: rollout_map(attend(batch), height, width, "mean"),
+        "rollout, mean of heads": lambda batch: rollout_map(attend(batch), height, width, "mean"),
         "rollout, max of heads": lambda batch: rollout_map(attend(batch), height, width, "max"),
         "rollout, min of heads": lambda batch: rollout_map(attend(batch), height, width, "min"),
         "rollout, max, weakest 90 % cut": lambda batch: rollout_map(attend(batch), height, width, "max", discard=0.9),
@@ -89,11 +89,15 @@ def maps_of(model: FaceModel, images: np.ndarray) -> dict[str, Floats]:
     return {name: torch.cat([way(batch) for batch in batches]).numpy() for name, way in ways.items()}
 
 
-def lines(found: Faithfulness) -> list[list[object]]:
-    """A line a map, measure and baseline for the results; a baseline's own has no gain."""
+def lines(found: Faithfulness, summary: RunSummary) -> list[list[object]]:
+    """A line a map, measure and baseline for the results, under HEAD; a baseline's own has no gain.
+
+    The exported graph's sha256 tells models of one preset apart.
+    """
     rows: list[list[object]] = []
+    model = [summary.preset, summary.model_sha256[:12], found.n]
     for f in found.figures:
-        own = [f.measure, f.name, *(f"{x:.4f}" for x in (f.mean, f.interval.low, f.interval.high))]
+        own = [*model, f.measure, f.name, *(f"{x:.4f}" for x in (f.mean, f.interval.low, f.interval.high))]
         gains = [[a.baseline, *(f"{x:.4f}" for x in (a.gain, a.interval.low, a.interval.high)), a.verdict]
                  for a in f.against]  # fmt: skip
         rows += [[*own, *gain] for gain in gains or [[""] * 5]]

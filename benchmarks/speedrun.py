@@ -8,7 +8,7 @@ nothing else is chosen by it here; the clock stands still meanwhile, and counts 
 import argparse
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from benchmarks.record import machine, save
 from components.dataset import Dataset, open_dataset
 from components.evaluation.tables import PAPER_ACCURACY
 from components.labels import PUBLIC_TEST
+from components.training.device import choose_device
 from components.training.module import TrainingModule
 from components.training.recipes import load_preset, override
 from components.training.records import Recipe
 from components.training.train import Job, train
 
+HEAD = ("variant", "recipe_sha256", "device", "precision", "seed", "passed", "epochs", "seconds", "best_accuracy")
 GOAL = PAPER_ACCURACY["ViT-B/16, pretrained on ImageNet-21k"]
 BATCH = 256
 VARIANTS: Mapping[str, tuple[str, ...]] = {
@@ -87,6 +89,19 @@ def measure(recipe: Recipe, dataset: Dataset) -> Clock:
     return clock
 
 
+def line(name: str, recipe: Recipe, seen: Sequence[tuple[float, float]]) -> list[object]:
+    """A training for the results, under HEAD; a variant's recipe may change, so its sha256 says which one it was.
+
+    seen: (seconds so far, accuracy 0 to 1) of each epoch, as the clock has them.
+    """
+    device = choose_device(recipe.precision)
+    passed, best = seen[-1][1] > GOAL, max(accuracy for _, accuracy in seen)
+    return [
+        name, recipe.digest[:12], device.name, "bf16" if device.bf16 else "fp32", recipe.seed,
+        "yes" if passed else "no", len(seen), f"{seen[-1][0]:.0f}", f"{best:.4f}",
+    ]  # fmt: skip
+
+
 def main() -> None:
     """Print and, on demand, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,13 +116,11 @@ def main() -> None:
         recipe = override(load_preset("speedrun"), [*VARIANTS[name], *options.sets])
         print(f"{name}: {recipe.epochs} epochs at most", flush=True)
         clock = measure(recipe, dataset)
-        seconds, best = clock.seen[-1][0], max(accuracy for _, accuracy in clock.seen)
-        passed = clock.seen[-1][1] > GOAL
-        rows.append([name, recipe.seed, "yes" if passed else "no", len(clock.seen), f"{seconds:.0f}", f"{best:.4f}"])
-        print(f"{name}: {'passed' if passed else 'NOT passed'} after {len(clock.seen)} epochs, {seconds / 60:.1f} min")
+        rows.append(line(name, recipe, clock.seen))
+        print(f"{name}: passed: {rows[-1][HEAD.index('passed')]}; {len(clock.seen)} epochs, {clock.spent / 60:.1f} min")
     print(f"machine: {machine()}")
     if options.save:
-        save("speedrun", ["variant", "seed", "passed", "epochs", "seconds", "best_accuracy"], rows)
+        save("speedrun", HEAD, rows)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@
     ├── ModelNotFound      no such model, version, alias, hub id or weight file
     ├── PredictionNotFound no such prediction is on record
     ├── ClusterError       a Ray cluster does not answer, or has too little room
-    ├── GateError          a promotion without a passing decision, or a stale one
+    ├── GateError          a promotion without a passing decision, or a stale one; PrivateTest a second time
     ├── RegistryError      the registered model fails its own check, or the registry refuses
     └── StoreError         an object cannot be read or written
         ├── StoreNotFound  it is not there
@@ -112,7 +112,7 @@ class BackupError(FerlineError):
 
 
 class GateError(FerlineError):
-    """A promotion without a passing decision, or with one taken against another champion."""
+    """A promotion without a passing decision, or with one taken against another champion; PrivateTest a second time."""
 
     http_status = 409
 

@@ -130,6 +130,7 @@ def evaluate(
     data: Annotated[str, typer.Option(help="URI of a dataset version.")],
     final: Annotated[bool, typer.Option("--final", help="Open PrivateTest, and record it in the ledger.")] = False,
     reason: Annotated[str, typer.Option(help="With --final: why it is opened.")] = "final figure",
+    again: Annotated[bool, typer.Option("--again", help="With --final: also for a model it was opened for.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the evaluation; the store's by default.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -137,8 +138,11 @@ def evaluate(
     from flows.evaluation import evaluate_run
     from flows.summary import print_evaluation
 
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
     with quiet_stdout(as_json):
-        evaluation, place = evaluate_run(run_uri, data, final, reason, out)
+        evaluation, place = evaluate_run(run_uri, data, final, reason, again, out, say)
     emit(evaluation) if as_json else print_evaluation(evaluation, place, console)
 
 

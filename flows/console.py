@@ -16,7 +16,7 @@ from components import errors
 
 EXIT_CODES: tuple[tuple[type[errors.FerlineError], int, str], ...] = (
     (errors.ValidationFailed, 3, "a blocking expectation failed"),
-    (errors.GateError, 4, "the gate refuses a promotion"),
+    (errors.GateError, 4, "the gate refuses a promotion, or a second look at PrivateTest"),
     (errors.ModelNotFound, 5, "no such model, version, alias or weights"),
     (errors.PredictionNotFound, 5, "no such prediction is on record"),
     (errors.StoreError, 6, "the store, or something in it, cannot be reached"),

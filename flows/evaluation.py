@@ -2,23 +2,27 @@
 
 import getpass
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from components.dataset import file_sha256, open_dataset
-from components.errors import DataError
+from components.errors import DataError, GateError
 from components.evaluation.evaluate import evaluate
 from components.evaluation.records import Evaluation
 from components.labels import PRIVATE_TEST, PUBLIC_TEST
-from components.registry import LedgerEntry, append
+from components.registry import LedgerEntry, append, history
 from components.registry.records import utc_now
 from flows.candidates import complete, model_folder
 from flows.context import fetch, registry, store, work_folder
 
 
-def evaluate_run(run_uri: str, data: str, final: bool, reason: str, out: Path | None) -> tuple[Evaluation, str]:
+def evaluate_run(
+    run_uri: str, data: str, final: bool, reason: str, again: bool, out: Path | None, say: Callable[[str], None]
+) -> tuple[Evaluation, str]:
     """Figures and the place they are kept. With `final` the opening of PrivateTest is recorded before it is scored.
 
-    Raises DataError where `out` is taken.
+    say: told of each earlier opening of the same PrivateTest. Raises DataError where `out` is taken, GateError where
+    this model has been opened on it and `again` does not ask for one more.
     """
     complete(Path(run_uri), data)
     model, dataset = model_folder(run_uri), open_dataset(fetch(data))
@@ -28,12 +32,41 @@ def evaluate_run(run_uri: str, data: str, final: bool, reason: str, out: Path | 
     if out and out.exists():
         raise DataError(f"{out} is there already: name another folder for the evaluation.")
     if final:
-        record_opening(name, sha256, f"{reason}; dataset {dataset.info.name}, run {run_uri}")
+        look_back(sha256, dataset.info.name, again, say)
+        record_opening(name, sha256, f"{reason}{_opened(dataset.info.name)}{run_uri}")
     folder = out or work_folder("evaluations") / f"{sha256[:16]}-{dataset.info.name}-{split}"
     shutil.rmtree(folder, ignore_errors=True)
     evaluation = evaluate(model.onnx, dataset, split, folder, name, model.temperature)
     place = str(folder) if out else store().put_folder(folder, f"evaluations/{folder.name}")
     return evaluation, place
+
+
+def look_back(sha256: str, dataset: str, again: bool, say: Callable[[str], None]) -> None:
+    """What the ledger knows of openings of a dataset's PrivateTest: each is said.
+
+    sha256: of the model that is to be opened; dataset: name of the version. Raises GateError where one of them was this
+    model's, unless `again`.
+    """
+    entries = history(store(), registry().model_name)
+    earlier = [entry for entry in entries if entry.action == "open" and _opened(dataset) in entry.reason]
+    own = [entry for entry in earlier if entry.model_sha256 == sha256]
+    if own and not again:
+        raise GateError(
+            f"PrivateTest of dataset {dataset} was opened for this very model already: {_told(own[-1])}. Take the "
+            f"figures of then, in the store at evaluations/{sha256[:16]}-{dataset}-{PRIVATE_TEST} unless --out named "
+            "a folder; if they are lost, --again opens it once more, and the ledger says so."
+        )
+    for entry in earlier:
+        say(f"PrivateTest of dataset {dataset} was opened before: {_told(entry)}")
+
+
+def _opened(dataset: str) -> str:
+    """How an opening's reason goes on: with the dataset, and then the run."""
+    return f"; dataset {dataset}, run "
+
+
+def _told(entry: LedgerEntry) -> str:
+    return f"{entry.to_version} ({entry.model_sha256[:12]}) at {entry.at} by {entry.who}, {entry.reason}"
 
 
 def record_opening(name: str, sha256: str, reason: str) -> None:

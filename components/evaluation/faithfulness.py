@@ -4,7 +4,7 @@ Deletion and insertion: Petsiuk et al. 2018 (RISE, arXiv 1806.07421). Cells of a
 first and the probability of the class answered at first should fall fast; or they come back to a blurred image, and it
 should rise fast. Perturbation: Chefer et al. 2021 (arXiv 2012.09838). Hiding the top cells should cost more right
 answers than hiding the bottom ones. A map is worth something for an image only where it beats maps that know nothing
-of the image: chance, the centre of the frame, and the mean rollout of the other images.
+of the image: chance, the centre of the frame, and its own mean over the other images.
 
 An image with cells out is none the network has learned from; that is so for every map alike.
 """
@@ -35,11 +35,13 @@ STEPS = 16
 """Points of a curve after its first, 9 cells each."""
 BLUR = 5.0  # pixels, RISE's deviation; of a 48-pixel face a light and a dark half are left
 HIDDEN = 0.2  # share of the cells that the perturbation test hides
-DRAWS = 3  # random maps an image, averaged
+DRAWS = 3  # random maps an image, averaged; in the perturbation test chance is 0 and need not be drawn
 CENTRE_WIDTH = 0.25  # deviation of the centre map, in sides of the image
 HIGHER: Mapping[Measure, bool] = {"deletion": False, "insertion": True, "perturbation": True}
 """Measure -> whether more is better."""
-BASELINES = ("random", "centre", "mean map")
+RANDOM, CENTRE, MEAN_MAP = "random", "centre", "mean map"
+BASELINES = (RANDOM, CENTRE, MEAN_MAP)
+"""What each map is held against; the last is the map's own."""
 
 
 @dataclass(frozen=True)
@@ -93,23 +95,31 @@ def faithfulness(
     images: Images,
     labels: Labels,
     maps: Mapping[str, Floats],
-    averaged: str,
     batch_size: int = 256,
     progress: Callable[[str], None] = lambda name: None,
 ) -> Faithfulness:
     """Judge maps [N, H, W], more for what matters more, on uint8 images [N, H, W] of at least 12 pixels a side.
 
-    labels: int64 [N]; averaged: the map whose mean over the other images is a baseline; progress: told each map's name
-    before it is judged. Raises DataError for fewer than two images or a map of another shape.
+    labels: int64 [N]; progress: told each map's name before it is judged. Raises DataError for fewer than two images
+    or a map of another shape.
     """
     _check(images, maps)
     judge = _Judge(classify, images, labels, batch_size)
     scores: dict[str, Scores] = {}
-    for name, given in {**maps, **baselines(maps[averaged])}.items():
+    for name, given in {**maps, **baselines(maps)}.items():
         progress(name)
         draws = [judge.scores(draw) for draw in (given if given.ndim == 4 else [given])]
         scores[name] = {measure: np.mean([draw[measure] for draw in draws], axis=0) for measure in HIGHER}
-    return Faithfulness(len(images), tuple(_figures(name, m, scores) for name in scores for m in HIGHER))
+    # An order and its reverse are as likely, so here chance is 0: draws would put their noise in its place.
+    scores[RANDOM]["perturbation"] = np.zeros(len(images))
+    rivals = {name: {RANDOM: RANDOM, CENTRE: CENTRE, MEAN_MAP: mean_map_of(name)} for name in maps}
+    figures = (_figures(name, m, scores, rivals.get(name, {})) for name in scores for m in HIGHER)
+    return Faithfulness(len(images), tuple(figures))
+
+
+def mean_map_of(name: str) -> str:
+    """Name of a map's own mean over the other images."""
+    return f"{MEAN_MAP} of {name}"
 
 
 def _check(images: Images, maps: Mapping[str, Floats]) -> None:
@@ -120,18 +130,18 @@ def _check(images: Images, maps: Mapping[str, Floats]) -> None:
             raise DataError(f"map {name!r} is {list(given.shape)}, the images are {list(images.shape)}.")
 
 
-def baselines(averaged: Floats) -> dict[str, Floats]:
-    """Maps that know nothing of their image: `random` [DRAWS, N, H, W], `centre` and `mean map` [N, H, W].
+def baselines(maps: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Maps that know nothing of their image: `random` [DRAWS, N, H, W], `centre` and a mean map for each map [N, H, W].
 
-    averaged: the maps [N, H, W] whose mean over the other images is the mean map, N >= 2.
+    maps: at least one, each [N, H, W], N >= 2; the mean map of one is its mean over the other images.
     """
-    n, height, width = averaged.shape
+    shape = n, height, width = next(iter(maps.values())).shape
     y, x = (np.arange(side) / (side - 1) - 0.5 for side in (height, width))
     centre = np.exp(-(y[:, None] ** 2 + x**2) / (2 * CENTRE_WIDTH**2))
     return {
-        "random": np.random.default_rng(SEED).random((DRAWS, n, height, width), dtype=np.float32),
-        "centre": np.broadcast_to(centre, averaged.shape),
-        "mean map": (averaged.sum(0, dtype=np.float64) - averaged) / (n - 1),
+        RANDOM: np.random.default_rng(SEED).random((DRAWS, *shape), dtype=np.float32),
+        CENTRE: np.broadcast_to(centre, shape),
+        **{mean_map_of(name): (given.sum(0, dtype=np.float64) - given) / (n - 1) for name, given in maps.items()},
     }
 
 
@@ -217,11 +227,12 @@ class _Judge:
         return np.concatenate(parts).astype(np.int64)
 
 
-def _figures(name: str, measure: Measure, scores: Mapping[str, Scores]) -> MapFigures:
+def _figures(name: str, measure: Measure, scores: Mapping[str, Scores], rivals: Mapping[str, str]) -> MapFigures:
+    """rivals: baseline -> the name of its map in `scores`."""
     own, sign = scores[name][measure], 1 if HIGHER[measure] else -1
     against = []
-    for baseline in () if name in BASELINES else BASELINES:
-        gains = sign * (own - scores[baseline][measure])
+    for baseline, rival in rivals.items():
+        gains = sign * (own - scores[rival][measure])
         against.append(Against(baseline, float(gains.mean()), mean_interval(gains)))
     return MapFigures(name, measure, float(own.mean()), mean_interval(own), tuple(against))
 
@@ -231,12 +242,15 @@ CAPTIONS: Mapping[Measure, str] = {
     f"most important first, {CELLS} x {CELLS} cells; lower is better.",
     "insertion": f"Insertion: the same while cells come back to the blurred image ({BLUR:g} pixels); higher is better.",
     "perturbation": f"Perturbation: accuracy with the {100 * HIDDEN:.0f} % of the cells that matter least gray, less "
-    "accuracy with those that matter most gray; higher is better, chance is 0.",
+    "accuracy with those that matter most gray; higher is better, and chance is 0 exactly.",
 }
 
 
 def faithfulness_tables(found: Faithfulness) -> str:
-    """A table a measure and a line a map, with each gain over a baseline, its interval and its verdict, as Markdown."""
+    """A table a measure and a line a map, with each gain over a baseline, its interval and its verdict, as Markdown.
+
+    The mean map that a map is held against is its own.
+    """
     blocks = []
     for measure, caption in CAPTIONS.items():
         figures = [f for f in found.figures if f.measure == measure]

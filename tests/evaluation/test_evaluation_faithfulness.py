@@ -1,11 +1,16 @@
 """Maps are judged by a model whose answer is known to hang on one patch of each image."""
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import record
+from benchmarks.faithfulness import HEAD, lines
 from components.errors import DataError
 from components.evaluation.faithfulness import (
     BASELINES,
@@ -25,9 +30,11 @@ from components.evaluation.faithfulness import (
     ranks,
 )
 from components.evaluation.records import Interval
+from components.training.records import RunSummary
 
 Images = npt.NDArray[np.uint8]
 SIDE, PATCH, N = 48, 8, 40
+RELEASE = Path(__file__).parents[2] / "serving" / "release"
 
 
 def patches(seed: int = 0) -> tuple[Images, Floats]:
@@ -54,7 +61,7 @@ def judged() -> Faithfulness:
     images, oracle = patches()
     grain = np.random.default_rng(1).random(images.shape)
     maps = {"oracle": oracle, "inverse": 1 - oracle, "grain": grain}
-    return faithfulness(brightest_patch, images, np.full(N, 3), maps, "oracle")
+    return faithfulness(brightest_patch, images, np.full(N, 3), maps)
 
 
 @pytest.mark.parametrize("measure", HIGHER)
@@ -76,7 +83,8 @@ def test_the_gain_over_a_baseline_is_the_difference_of_the_means_and_positive_wh
     for measure, higher in HIGHER.items():
         found = judged.of("oracle", measure)
         for against in found.against:
-            difference = found.mean - judged.of(against.baseline, measure).mean
+            rival = "mean map of oracle" if against.baseline == "mean map" else against.baseline
+            difference = found.mean - judged.of(rival, measure).mean
             assert against.gain == pytest.approx(difference if higher else -difference)
             assert against.interval.low <= against.gain <= against.interval.high
 
@@ -89,8 +97,8 @@ def test_an_interval_that_ends_at_zero_but_for_rounding_is_no_difference() -> No
 
 def test_a_map_against_itself_as_the_centre_gains_exactly_nothing() -> None:
     images, oracle = patches()
-    centre = baselines(oracle)["centre"]
-    found = faithfulness(brightest_patch, images, np.full(N, 3), {"same": centre}, "same")
+    centre = baselines({"oracle": oracle})["centre"]
+    found = faithfulness(brightest_patch, images, np.full(N, 3), {"same": centre})
     for measure in HIGHER:
         against = next(a for a in found.of("same", measure).against if a.baseline == "centre")
         assert (against.gain, against.interval.low, against.interval.high, against.verdict) == (0, 0, 0, "no better")
@@ -143,14 +151,38 @@ def test_the_area_is_that_of_numpy() -> None:
     assert area(points) == pytest.approx(np.trapezoid(points, dx=1 / STEPS))
 
 
-def test_the_mean_map_leaves_its_own_image_out_and_the_centre_is_highest_in_the_middle() -> None:
-    maps = np.random.default_rng(0).random((6, 20, 30))
+def test_each_mean_map_leaves_its_own_image_out_and_the_centre_is_highest_in_the_middle() -> None:
+    maps = {name: np.random.default_rng(seed).random((6, 20, 30)) for seed, name in enumerate("ab")}
     found = baselines(maps)
-    assert list(found) == list(BASELINES)
-    assert found["mean map"][2] == pytest.approx(np.delete(maps, 2, axis=0).mean(0))
+    assert list(found) == ["random", "centre", "mean map of a", "mean map of b"]
+    for name, own in maps.items():
+        assert found[f"mean map of {name}"][2] == pytest.approx(np.delete(own, 2, axis=0).mean(0))
     centre = found["centre"][0]
     assert centre == pytest.approx(centre[::-1, ::-1])
     assert centre.max() == pytest.approx(centre[10, 15])
+
+
+def test_a_map_is_held_against_its_own_mean_and_one_picture_for_all_images_is_its_own() -> None:
+    images, _ = patches()
+    pictures = np.random.default_rng(2).random((2, SIDE, SIDE))
+    maps = {name: np.broadcast_to(picture, images.shape) for name, picture in zip("ab", pictures, strict=True)}
+    found = faithfulness(brightest_patch, images, np.full(N, 3), maps)
+    for measure in HIGHER:
+        for name in maps:
+            own = next(a for a in found.of(name, measure).against if a.baseline == "mean map")
+            assert (own.gain, own.interval.low, own.interval.high, own.verdict) == (0, 0, 0, "no better")
+    means = [found.of(f"mean map of {name}", "deletion").mean for name in maps]
+    assert means[0] != means[1], "each method has a mean of its own"
+
+
+def test_hiding_cells_by_chance_costs_exactly_nothing_and_a_map_must_exclude_that(judged) -> None:
+    chance = judged.of("random", "perturbation")
+    assert (chance.mean, chance.interval) == (0, Interval(0, 0))
+    for name in ("oracle", "inverse", "grain"):
+        found = judged.of(name, "perturbation")
+        against = next(a for a in found.against if a.baseline == "random")
+        assert (against.gain, against.interval) == (found.mean, found.interval)
+        assert (against.verdict == "beats") == (found.interval.low > 0)
 
 
 def test_the_tables_tell_every_map_with_its_verdicts(judged) -> None:
@@ -169,4 +201,15 @@ def test_the_tables_tell_every_map_with_its_verdicts(judged) -> None:
 def test_what_cannot_be_judged_says_why(images: int, maps: tuple[int, ...], words: str) -> None:
     with pytest.raises(DataError, match=words):
         faithfulness(brightest_patch, np.zeros((images, 48, 48), np.uint8), np.zeros(images, int),
-                     {"m": np.zeros(maps)}, "m")  # fmt: skip
+                     {"m": np.zeros(maps)})  # fmt: skip
+
+
+def test_the_saved_lines_say_which_model_by_its_graph_and_stand_under_the_head_of_the_file(judged) -> None:
+    summary = RunSummary.from_json((RELEASE / "summary.json").read_text())
+    rows = [dict(zip(HEAD, line, strict=True)) for line in lines(judged, summary)]
+    assert {row["model_sha256"] for row in rows} == {summary.model_sha256[:12]}
+    assert {row["n"] for row in rows} == {N}
+    with (record.RESULTS / "faithfulness.csv").open(newline="") as stream:
+        kept = list(csv.reader(stream))
+    assert kept[0] == ["date", *HEAD, "machine"]
+    assert {len(row) for row in kept} == {len(kept[0])}

@@ -73,6 +73,10 @@ def test_the_private_test_is_opened_once_and_the_ledger_says_so(promoted: Promot
     entries = [e for e in bench.document("models", "history") if e["action"] == "open"]
     assert len(entries) == 1
     assert entries[0]["reason"].startswith("end of the test")
+    refused = bench.ferline("evaluate", run, "--data", data, "--final")
+    assert refused.returncode == 4
+    assert f"{entries[0]['at']} by {entries[0]['who']}, end of the test" in refused.stderr
+    assert "--again" in refused.stderr
 
 
 def test_a_run_of_another_dataset_is_not_taken_in(promoted: Promoted, tmp_path: Path) -> None:

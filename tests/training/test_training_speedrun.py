@@ -1,8 +1,10 @@
 """The clock of benchmarks/speedrun.py: it stops a training at the goal, and tells what every epoch came to."""
 
+import csv
+
 import pytest
 
-from benchmarks import speedrun
+from benchmarks import record, speedrun
 from components.dataset import Dataset
 from components.training.recipes import load_preset, override, tiny
 
@@ -22,3 +24,16 @@ def test_a_training_ends_at_the_goal_or_with_its_last_epoch(
 def test_every_variant_is_a_recipe() -> None:
     recipes = [override(load_preset("speedrun"), assignments) for assignments in speedrun.VARIANTS.values()]
     assert len({recipe.digest for recipe in recipes}) == len(recipes), "each differs from all others"
+
+
+def test_a_saved_line_says_which_recipe_on_which_device_and_stands_under_the_head_of_the_file() -> None:
+    recipe = override(load_preset("speedrun"), ["precision=fp32"])
+    line = speedrun.line("speedrun", recipe, [(60.2, 0.7), (120.4, 0.6)])
+    row = dict(zip(speedrun.HEAD, line, strict=True))
+    assert (row["recipe_sha256"], row["precision"]) == (recipe.digest[:12], "fp32")
+    assert str(row["device"])
+    assert (row["passed"], row["epochs"], row["seconds"], row["best_accuracy"]) == ("no", 2, "120", "0.7000")
+    with (record.RESULTS / "speedrun.csv").open(newline="") as stream:
+        kept = list(csv.reader(stream))
+    assert kept[0] == ["date", *speedrun.HEAD, "machine"]
+    assert {len(row) for row in kept} == {len(kept[0])}

@@ -4,7 +4,7 @@ Source: convolutions before attention after CoAtNet (Dai et al. 2021, arXiv 2106
 2021).
 Measured, one seed, two cores with AVX-512 in bf16: PublicTest accuracy 66.2 % (64.6 to 67.7), macro-F1 63.4 % (61.2 to
 65.4); PrivateTest 66.6 % (65.0 to 68.2), 62.6 % (60.3 to 64.7); recall of disgust 0.55; 115 minutes with other work
-beside it (110 s an epoch without), 1.9 GB. `hybrid-longer` goes on from it; docs/results/fer2013.md has the rest.
+beside it (111 s the fastest epoch), 1.9 GB. `hybrid-longer` goes on from it; docs/results/fer2013.md has the rest.
 Command: `ferline run train-pipeline --source fer2013.csv --preset hybrid`
 """
 

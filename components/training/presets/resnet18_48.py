@@ -2,7 +2,7 @@
 
 Source: paper 3.2 for the head; the paper fine-tunes ImageNet weights at 224 pixels instead.
 Measured, one seed, two cores with AVX-512 in fp32:
-PublicTest accuracy 55.9 % (54.2 to 57.6), macro-F1 46.0 %, 15 minutes.
+PublicTest accuracy 55.9 % (54.2 to 57.6), macro-F1 46.0 %; trained twice, 15 and 17 minutes, beside other work.
 Command: `ferline run train-pipeline --source fer2013.csv --preset resnet18-48`
 """
 

@@ -2,7 +2,7 @@
 
 Source: paper 3.2 for the head; the paper fine-tunes ImageNet weights at 224 pixels instead.
 Measured, one seed, two cores with AVX-512 in fp32:
-PublicTest accuracy 47.9 % (46.3 to 49.5), macro-F1 35.0 %, 17 minutes.
+PublicTest accuracy 47.9 % (46.3 to 49.5), macro-F1 35.0 %; trained twice, 17 and 24 minutes, beside other work.
 Command: `ferline run train-pipeline --source fer2013.csv --preset vgg16-48`
 """
 

@@ -2,7 +2,7 @@
 
 Source: regime of `vit-partial`; masked autoencoding (He et al. 2022) of the same training images stands
 in for ImageNet.
-Figures: not measured yet. 185 images a second on two cores with AVX-512, pretraining apart.
+Figures: not measured yet.
 Command: `ferline run train-pipeline --source fer2013.csv --preset vit-partial-48`
 """
 
