@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -128,8 +129,16 @@ def test_a_missing_weight_folder_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"heads": 5}, "divisible"), ({"dropout": 1.5}, "dropout"), ({"image_size": 8}, "at least 16")],
+    [
+        ({"heads": 5}, "divisible"),
+        ({"heads": 0}, "model.heads is 0; it must lie between 1"),
+        ({"patch_size": 0}, "model.patch_size is 0; it must lie between 1"),
+        ({"dropout": 1.5}, "dropout"),
+        ({"image_size": 8}, "model.image_size is 8; it must lie between 16"),
+        ({"name": "vgg16", "image_size": 24}, "model.image_size is 24; it must lie between 32"),
+        ({"name": "vit2"}, "one of vit, compact-vit"),
+    ],
 )
-def test_an_impossible_network_is_refused(changes: dict[str, float], words: str) -> None:
+def test_an_impossible_network_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
-        small("compact-vit", **changes)
+        small(**{"name": "compact-vit", **changes})

@@ -1,6 +1,7 @@
 """Recipes: presets, overrides, JSON, and what is refused."""
 
 import dataclasses
+import re
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from components.training.recipes import (
     assignments,
     from_json,
     keys,
+    kind_of,
     load_preset,
     override,
     preset_module,
@@ -18,6 +20,7 @@ from components.training.recipes import (
     tiny,
 )
 from components.training.records import AugmentRecipe, OptimizerRecipe, Recipe
+from flows.recipe_keys import recipe_keys
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -49,6 +52,21 @@ def test_an_unknown_preset_names_near_ones() -> None:
 def test_a_wrong_override_says_what_is_wrong(assignment: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         override(Recipe(), [assignment])
+
+
+def described() -> dict[str, str]:
+    """Key -> what its docstring says."""
+    return {key: text for key, _, text in recipe_keys()}
+
+
+@pytest.mark.parametrize("value", [-1, 10**12])
+@pytest.mark.parametrize("key", [key for key in keys(Recipe()) if kind_of(key) in (int, float)])
+def test_every_number_has_a_range_that_its_description_tells(key: str, value: int) -> None:
+    with pytest.raises(RecipeError, match=rf"^{key} is {value}\b.*; it must lie between \S+ and \S+\.$") as raised:
+        override(Recipe(), [f"{key}={value}"])
+    low, high = re.findall(r"between (\S+) and (\S+)\.$", str(raised.value))[0]
+    own = {"early_epochs": "`epochs`", "early_size": "`model.image_size`"}  # whose upper end is another key's value
+    assert f"{low} to {own.get(key, high)}" in described()[key]
 
 
 def test_overrides_reach_nested_fields_and_leave_the_rest() -> None:
