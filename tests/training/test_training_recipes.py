@@ -2,12 +2,14 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import RecipeError
+from components.training.__main__ import main
 from components.training.recipes import (
     assignments,
     from_json,
@@ -88,6 +90,35 @@ def test_every_key_can_be_set_to_its_own_value() -> None:
 def test_json_keeps_every_figure(lr: float, rotation: float, seed: int) -> None:
     recipe = Recipe(optimizer=OptimizerRecipe(lr=lr), augment=AugmentRecipe(rotation=rotation), seed=seed)
     assert from_json(recipe.to_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"{", "a recipe must be JSON"),
+        (b"\xff\xfe\xfd", "a recipe must be JSON"),
+        (b"[1]", r"the recipe is \[1\]; it must be an object"),
+        (b'{"model": 3}', "model is 3; it must be an object"),
+        (b'{"model": {"depth": "six"}}', "model.depth is 'six'; it must be int"),
+        (b'{"epochs": 1.5}', "epochs is 1.5; it must be int"),
+        (b'{"epochs": true}', "epochs is True; it must be int"),
+        (b'{"ema": null}', "ema is None; it must be float"),
+        (b'{"ema": NaN}', "ema is nan; it must lie between"),
+        (b'{"int8": 1}', "int8 is 1; it must be bool"),
+        (b'{"precision": ["fp32"]}', "precision is .*; it is one of auto, fp32, bf16"),
+        (b'{"seed": -1}', "seed is -1; it must lie between"),
+    ],
+)
+def test_a_broken_recipe_file_is_one_line_that_names_it_and_its_fault(
+    text: bytes, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.json"
+    file.write_bytes(text)
+    assert main(["--recipe", str(file), "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert re.match(f"error: {file}: {words}", told), told
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_key_in_a_recipe_file_is_refused() -> None:
