@@ -44,7 +44,8 @@ class ModelRecipe:
     token_blocks: int = 0
     """`compact-vit`: residual blocks at an eighth, on what becomes the tokens; 0 to 100."""
     drop_path: float = 0.0
-    """`compact-vit`: stochastic depth of the last layer, growing linearly from 0 (Huang et al. 2016); 0 to 0.99."""
+    """`compact-vit`: stochastic depth of the last layer, growing linearly from 0 (Huang et al. 2016), refused for
+    `vit`; 0 to 0.99."""
     head_hidden: int = 256
     """Hidden width of the head, `width -> head_hidden -> 7` (paper 3.2: 256); 0 for a linear head; 0 to 16384."""
     dropout: float = 0.3
@@ -69,6 +70,11 @@ class ModelRecipe:
         within("model.cnn_width", self.cnn_width, 0.01, 4)
         if self.width % self.heads:
             raise RecipeError(f"model.width {self.width} is not divisible by model.heads {self.heads}.")
+        if self.name == "vit" and self.drop_path:
+            raise RecipeError(
+                f"model.drop_path is {self.drop_path} and model.name vit: stochastic depth is for compact-vit. Take "
+                "that network, or set model.drop_path=0."
+            )
         if self.name == "vit" and not self.pretrained and self.image_size % self.patch_size:
             raise RecipeError(f"model.image_size {self.image_size} is not a multiple of patch_size {self.patch_size}.")
 

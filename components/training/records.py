@@ -219,7 +219,7 @@ class Recipe:
     arXiv 2104.00298); 0 for `model.image_size` throughout; else a multiple of 8, 16 to `model.image_size`, for `vgg16`
     32 at least."""
     early_epochs: int = 0
-    """How many epochs are learned at `early_size`; 0 to `epochs`."""
+    """How many epochs are learned at `early_size`, and 0 without one; 0 to `epochs`."""
     batch_size: int = 32
     """Images a step, over all devices (paper 3.2: 32); 1 to 65536."""
     patience: int = 3
@@ -241,6 +241,11 @@ class Recipe:
             within("early_size", self.early_size, self.model.smallest, self.model.image_size)
         if self.early_size % 8:
             raise RecipeError(f"early_size is {self.early_size}; it must be a multiple of 8.")
+        if bool(self.early_size) != bool(self.early_epochs):
+            raise RecipeError(
+                f"early_size is {self.early_size} and early_epochs is {self.early_epochs}: the one says how large the "
+                "faces of the first epochs are, the other how many those are. Set both, or leave both 0."
+            )
         within("batch_size", self.batch_size, 1, 65_536)
         within("patience", self.patience, 0, 10_000)
         within("ema", self.ema, 0, 0.99999)

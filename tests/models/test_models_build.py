@@ -137,6 +137,7 @@ def test_a_missing_weight_folder_is_named() -> None:
         ({"image_size": 8}, "model.image_size is 8; it must lie between 16"),
         ({"name": "vgg16", "image_size": 24}, "model.image_size is 24; it must lie between 32"),
         ({"name": "vit2"}, "one of vit, compact-vit"),
+        ({"name": "vit", "drop_path": 0.1}, "stochastic depth is for compact-vit"),
     ],
 )
 def test_an_impossible_network_is_refused(changes: dict[str, Any], words: str) -> None:
