@@ -6,6 +6,7 @@ the labels. Folds hold near-duplicates together, so that no image is judged by a
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,13 @@ from components.dataset import Dataset
 from components.errors import RecipeError
 from components.evaluation.scoring import score
 from components.labels import CLASSES, TRAINING
+from components.models.build import RUN_WEIGHTS
 from components.training.records import Recipe
 from components.training.runs import ONNX
 from components.training.train import Job, train
 
 Floats = npt.NDArray[np.float32]
+KNOWS = "{}, a run that has learned the labels which an audit judges: leave it empty"
 REPORT, PROBABILITIES = "audit.json", "probabilities.npy"
 
 
@@ -40,10 +43,13 @@ def audit(
 
     Writes probabilities.npy (float32 [T, 7], out of fold, in the order of the Training rows), exclude.csv (id, label,
     suggestion and quality 0 to 1 of each likely mislabelled image, worst first) and audit.json. Labels are balanced by
-    nothing and nothing is left out, whatever the recipe says: both would shift the answers.
+    nothing, neither by the sample nor by the loss, and nothing is left out, whatever the recipe says: both would shift
+    the answers.
 
-    Raises RecipeError for fewer than two folds, or more than a class has groups of near-duplicates.
+    Raises RecipeError for a recipe that brings a model which knows the labels, for fewer than two folds, or for more
+    than a class has groups of near-duplicates.
     """
+    _require_no_labels(recipe)
     rows = dataset.rows(TRAINING)
     answers = np.zeros((len(rows), len(CLASSES)), np.float32)
     seconds = 0.0
@@ -52,7 +58,7 @@ def audit(
         run = out / f"fold-{k + 1}"
         run.mkdir(parents=True, exist_ok=True)
         _sample(dataset, np.setdiff1d(rows, held_out), recipe).save(run / "folds.npz")
-        seconds += train(Job(preset, recipe, dataset.root, run, run / "folds.npz"), say).seconds
+        seconds += train(Job(preset, _unweighted(recipe), dataset.root, run, run / "folds.npz"), say).seconds
         answers[np.searchsorted(rows, held_out)] = score(run / ONNX, dataset.images[held_out]).probabilities
     np.save(out / PROBABILITIES, answers)
     labels = dataset.labels[rows]
@@ -72,6 +78,22 @@ def audit(
     )
     (out / REPORT).write_text(report.to_json())
     return report
+
+
+def _require_no_labels(recipe: Recipe) -> None:
+    """A run of ours has learned the labels of every fold; the hub's folders, which have a config.json, have not."""
+    begin = recipe.model.pretrained
+    if begin and (Path(begin) / RUN_WEIGHTS).is_file() and not (Path(begin) / "config.json").is_file():
+        raise RecipeError(f"model.pretrained is {KNOWS.format(begin)}, or begin with weights from elsewhere.")
+    if recipe.distill.teacher:
+        raise RecipeError(f"distill.teacher is {KNOWS.format(recipe.distill.teacher)}.")
+
+
+def _unweighted(recipe: Recipe) -> Recipe:
+    """The recipe with plain cross-entropy where it weighs classes."""
+    if recipe.loss.name != "weighted":
+        return recipe
+    return replace(recipe, loss=replace(recipe.loss, name="cross-entropy"))
 
 
 def _folds(dataset: Dataset, rows: npt.NDArray[np.int64], folds: int, seed: int) -> list[npt.NDArray[np.int64]]:

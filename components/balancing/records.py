@@ -8,21 +8,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from components.errors import DataError, RecipeError
+from components.errors import DataError
+from components.ranges import one_of, within
 
 Rows = npt.NDArray[np.int64]
 
 _FORM: dict[str, Any] = {"use_attribute_docstrings": True, "extra": "forbid"}
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise RecipeError(f"{name} is {value}; it must lie between {low} and {high}.")
-
-
-def _one_of(name: str, value: str, *allowed: str) -> None:
-    if value not in allowed:
-        raise RecipeError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
 
 
 @dataclass(frozen=True)
@@ -42,14 +33,15 @@ class DataRecipe:
     exclude: str = ""
     """Images to leave out: the folder or URI of a `ferline data audit`, or a CSV file with a column `id`."""
     validation_share: float = 0.05
-    """Share of each class set aside for early stopping and the temperature, near-duplicates kept together."""
+    """Share of each class set aside for early stopping and the temperature, near-duplicates kept together;
+    0.01 to 0.5."""
 
     def __post_init__(self) -> None:
-        _one_of("data.leaked", self.leaked, "remove", "keep")
-        _one_of("data.near_leaked", self.near_leaked, "remove", "keep")
-        _one_of("data.conflicts", self.conflicts, "remove", "keep")
-        _one_of("data.copies", self.copies, "keep", "first")
-        _within("data.validation_share", self.validation_share, 0.01, 0.5)
+        one_of("data.leaked", self.leaked, "remove", "keep")
+        one_of("data.near_leaked", self.near_leaked, "remove", "keep")
+        one_of("data.conflicts", self.conflicts, "remove", "keep")
+        one_of("data.copies", self.copies, "keep", "first")
+        within("data.validation_share", self.validation_share, 0.01, 0.5)
 
 
 @dataclass(frozen=True)
@@ -65,13 +57,13 @@ class BalanceRecipe:
     oversample_factor: float = 2.0
     """`paper`: classes below that ceiling grow by this factor, up to the ceiling (paper 3.2: 1.5 to 3)."""
     sampler_power: float = 1.0
-    """`sampler`: 1 draws every class equally often, 0.5 by square roots of counts (Mahajan et al. 2018)."""
+    """`sampler`: 1 draws every class equally often, 0.5 by square roots of counts (Mahajan et al. 2018); 0 to 1."""
 
     def __post_init__(self) -> None:
-        _one_of("balance.method", self.method, "none", "paper", "sampler")
-        _within("balance.max_class_limit", self.max_class_limit, 0.35, 0.60)
-        _within("balance.oversample_factor", self.oversample_factor, 1.5, 3.0)
-        _within("balance.sampler_power", self.sampler_power, 0.0, 1.0)
+        one_of("balance.method", self.method, "none", "paper", "sampler")
+        within("balance.max_class_limit", self.max_class_limit, 0.35, 0.60)
+        within("balance.oversample_factor", self.oversample_factor, 1.5, 3)
+        within("balance.sampler_power", self.sampler_power, 0, 1)
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,6 @@ MODELS: dict[str, Callable[[ModelRecipe], FaceModel]] = {
 
 def build_model(recipe: ModelRecipe) -> FaceModel:
     """The network of a recipe, weights loaded or drawn from torch's global seed; raises RecipeError, ModelNotFound."""
-    if recipe.name not in MODELS:
-        raise RecipeError(f"unknown model {recipe.name!r}; there are {', '.join(MODELS)}.")
     if recipe.name == "vit" or not _is_run(recipe):
         return MODELS[recipe.name](recipe)
     model = MODELS[recipe.name](replace(recipe, pretrained=""))

@@ -4,10 +4,13 @@ Dosovitskiy et al. 2021 (arXiv 2010.11929). Positions are interpolated where the
 differs from the weights'.
 """
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AttentionInterface, ViTConfig, ViTModel
@@ -15,7 +18,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from components.errors import ModelNotFound
 from components.models.records import ModelRecipe
-from components.models.weights import read_state, require_fit, vit_config, vit_state
+from components.models.weights import read_state, require_fit, require_none_differ, vit_config, vit_state
 
 
 def written_out(
@@ -37,6 +40,7 @@ def fastest(
     return fused
 
 
+LAYER = re.compile(r"(vit\.)?(encoder\.)?layers?\.\d")  # under the old names and the new
 WRITTEN_OUT, FASTEST = "ferline_written_out", "ferline_fastest"
 AttentionInterface.register(WRITTEN_OUT, written_out)
 AttentionInterface.register(FASTEST, fastest)
@@ -93,7 +97,10 @@ def build_vit(recipe: ModelRecipe) -> ViTModel:
 
 
 def load_vit(where: str) -> ViTModel:
-    """Weights from a state dict, a local folder or the hub; raises ModelNotFound with the ways out."""
+    """Weights from a state dict, a local folder or the hub.
+
+    Raises ModelNotFound with the ways out, or with the first tensors that do not fit the folder's or hub's config.json.
+    """
     path = Path(where).expanduser()
     if path.is_file():
         return _from_state(path)
@@ -102,14 +109,35 @@ def load_vit(where: str) -> ViTModel:
             f"no ViT weights in {where}: a folder in the hub's layout holds config.json and model.safetensors."
         )
     try:
-        return ViTModel.from_pretrained(str(path) if path.is_dir() else where, add_pooling_layer=False)
-    except (OSError, ValueError) as error:
+        vit, told = ViTModel.from_pretrained(
+            str(path) if path.is_dir() else where,
+            add_pooling_layer=False,
+            ignore_mismatched_sizes=True,  # else transformers raises without their names
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
         raise ModelNotFound(
-            f"cannot load ViT weights {where!r}: {str(error).splitlines()[0]}\n"
+            f"cannot load ViT weights {where!r}: {reason}\n"
             "Ways out: connect to the model hub; or copy the model's folder (config.json, model.safetensors) here and "
             "name it with --set model.pretrained=FOLDER; or take it from a store that `ferline weights mirror` filled; "
             "or train from scratch with --set model.pretrained= ."
         ) from error
+    _require_whole(vit, told, where)
+    return vit
+
+
+def _require_whole(vit: ViTModel, told: Mapping[str, Any], where: str) -> None:
+    """Refuse what transformers would fill with random weights, or a layer that it would leave out.
+
+    What else it has no use for, such as a pooler, a head or a decoder, is no part of a ViT here.
+    """
+    require_none_differ(
+        where,
+        missing=[name for name in vit.state_dict() if name in told["missing_keys"]],
+        reshaped=sorted(told["mismatched_keys"]),
+        unknown=sorted(name for name in told["unexpected_keys"] if LAYER.match(name)),
+    )
 
 
 def _from_state(file: Path) -> ViTModel:

@@ -1,7 +1,7 @@
 """Weights from a file or folder: transformers', timm's and torchvision's names for one and the same ViT."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError  # what torch raises; nothing is unpickled here
 
@@ -14,6 +14,8 @@ from transformers import ViTConfig
 from components.errors import ModelNotFound
 
 State = dict[str, Tensor]
+Reshaped = tuple[str, Sequence[int], Sequence[int]]
+"""Name of a tensor, the shape it has, the shape that is wanted."""
 
 TIMM = (
     ("cls_token", "embeddings.cls_token"),
@@ -102,12 +104,21 @@ def vit_config(state: State, file: Path) -> ViTConfig:
 
 def require_fit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], where: str) -> None:
     """Raises ModelNotFound with the first names and shapes that differ."""
-    wrong = [f"{name} is missing" for name in wanted if name not in state]
-    wrong += [
-        f"{name} is {list(state[name].shape)}, not {list(value.shape)}"
-        for name, value in wanted.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    wrong += [f"{name} is not known" for name in state if name not in wanted]
+    both = [name for name in wanted if name in state]
+    require_none_differ(
+        where,
+        missing=[name for name in wanted if name not in state],
+        reshaped=[(n, state[n].shape, wanted[n].shape) for n in both if state[n].shape != wanted[n].shape],
+        unknown=[name for name in state if name not in wanted],
+    )
+
+
+def require_none_differ(
+    where: str, missing: Sequence[str], reshaped: Sequence[Reshaped], unknown: Sequence[str]
+) -> None:
+    """Raises ModelNotFound with the first of these tensors, whatever found them."""
+    wrong = [f"{name} is missing" for name in missing]
+    wrong += [f"{name} is {list(found)}, not {list(wanted)}" for name, found, wanted in reshaped]
+    wrong += [f"{name} is not known" for name in unknown]
     if wrong:
         raise ModelNotFound(f"{where} does not fit, {len(wrong)} tensors differ: {'; '.join(wrong[:3])}.")

@@ -48,12 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, train: "Callable[[Job], RunSummary]") -> int:
     """Make the job of parsed options, hand it over, print its summary or its error; the process's status."""
-    from components.training.recipes import compose, from_json, override, tiny
+    from components.training.recipes import compose, from_file, override, tiny
     from components.training.train import Job
 
     try:
         if options.recipe:
-            recipe = from_json(options.recipe.read_text())
+            recipe = from_file(options.recipe)
             recipe = override(tiny(recipe) if options.tiny else recipe, options.assignments)
         else:
             recipe = compose(options.preset, options.assignments, options.tiny)

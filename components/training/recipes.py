@@ -147,10 +147,7 @@ def kind_of(key: str) -> Any:
 
 
 def _parse(hint: Any, key: str, value: str) -> object:
-    choices = get_args(hint)
-    if choices:
-        if value not in choices:
-            raise RecipeError(f"{key} is {value!r}; it is one of {', '.join(map(str, choices))}.")
+    if get_args(hint):
         return value
     if hint is bool:
         if value.lower() not in ("true", "false"):
@@ -171,14 +168,26 @@ def keys(node: object, prefix: str = "") -> list[str]:
     return found
 
 
-def from_json(text: str) -> Recipe:
-    """A recipe from recipe.json; raises RecipeError for an unknown key."""
-    return cast(Recipe, _build(Recipe, json.loads(text), ""))
+def from_json(text: str | bytes) -> Recipe:
+    """A recipe from recipe.json; raises RecipeError for no JSON, an unknown key, and a value of another kind."""
+    try:
+        raw = json.loads(text)
+    except ValueError as error:  # of JSON, or of its encoding
+        raise RecipeError(f"a recipe must be JSON: {error}.") from error
+    return cast(Recipe, _build(Recipe, raw, ""))
+
+
+def from_file(path: Path) -> Recipe:
+    """What from_json says of a file, with its name."""
+    try:
+        return from_json(path.read_bytes())
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
 
 
 def read_recipe(run: Path) -> Recipe:
     """The recipe of a run folder."""
-    return from_json((run / "recipe.json").read_text())
+    return from_file(run / "recipe.json")
 
 
 def places_here(recipe: Recipe) -> dict[str, Path]:
@@ -186,15 +195,29 @@ def places_here(recipe: Recipe) -> dict[str, Path]:
     return {name: Path(name).absolute() for name in recipe.outside if Path(name).exists()}
 
 
-def _build(cls: type[Any], raw: Mapping[str, object], prefix: str) -> object:
+def _build(cls: type[Any], raw: object, prefix: str) -> object:
+    """A record of plain values; `prefix` is its own key and a dot. Raises RecipeError that names the key at fault."""
+    if not isinstance(raw, Mapping):
+        raise RecipeError(f"{prefix[:-1] or 'the recipe'} is {raw!r:.60}; it must be an object of keys and values.")
     hints = get_type_hints(cls)
     unknown = set(raw) - {f.name for f in dataclasses.fields(cls)}
     if unknown:
         raise RecipeError(f"unknown recipe key {prefix}{sorted(unknown)[0]}.")
     values = {
-        name: _build(hints[name], cast(Mapping[str, object], value), f"{prefix}{name}.")
+        name: _build(hints[name], value, f"{prefix}{name}.")
         if dataclasses.is_dataclass(hints[name])
-        else value
+        else _checked(hints[name], prefix + name, value)
         for name, value in raw.items()
     }
     return cls(**values)
+
+
+def _checked(hint: Any, key: str, value: object) -> object:
+    """The value, if it is of the key's kind; a whole number is a number too."""
+    choices, kinds = get_args(hint), (int, float) if hint is float else hint
+    if choices:
+        if value not in choices:
+            raise RecipeError(f"{key} is {value!r:.60}; it is one of {', '.join(map(str, choices))}.")
+    elif not isinstance(value, kinds) or isinstance(value, bool) != (hint is bool):
+        raise RecipeError(f"{key} is {value!r:.60}; it must be {hint.__name__}.")
+    return value

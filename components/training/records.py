@@ -8,18 +8,9 @@ from typing import Any, ClassVar, Literal
 from components.balancing.records import BalanceRecipe, DataRecipe
 from components.errors import RecipeError
 from components.models.records import ModelRecipe
+from components.ranges import one_of, within
 
 _FORM: dict[str, Any] = {"use_attribute_docstrings": True, "extra": "forbid"}
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise RecipeError(f"{name} is {value}; it must lie between {low} and {high}.")
-
-
-def _one_of(name: str, value: str, *allowed: str) -> None:
-    if value not in allowed:
-        raise RecipeError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
 
 
 @dataclass(frozen=True)
@@ -31,24 +22,24 @@ class OptimizerRecipe:
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     """Rule of a step; all three are among those the paper tried (3.2)."""
     lr: float = 1e-5
-    """Learning rate before warm-up's multiplier (paper 3.2: 1e-5)."""
+    """Learning rate before warm-up's multiplier (paper 3.2: 1e-5); 1e-08 to 10."""
     weight_decay: float = 1e-4
     """Weight decay, decoupled for `adamw`, added to the gradient for the others; norms and biases are spared
-    (paper 3.2: 1e-4)."""
+    (paper 3.2: 1e-4); 0 to 1."""
     momentum: float = 0.9
-    """`sgd`: Nesterov momentum."""
+    """`sgd`: Nesterov momentum; 0 to 0.999."""
     layer_decay: float = 1.0
-    """Each stage learns at this factor of the rate of the one above it (Clark et al. 2020); 1 for none."""
+    """Each stage learns at this factor of the rate of the one above it (Clark et al. 2020); 1 for none; 0.1 to 1."""
     clip_norm: float = 1.0
-    """Gradients are scaled to at most this norm; 0 leaves them."""
+    """Gradients are scaled to at most this norm; 0 leaves them; 0 to 1000."""
 
     def __post_init__(self) -> None:
-        _one_of("optimizer.name", self.name, "adamw", "adam", "sgd")
-        _within("optimizer.momentum", self.momentum, 0, 0.999)
-        _within("optimizer.layer_decay", self.layer_decay, 0.1, 1)
-        _within("optimizer.clip_norm", self.clip_norm, 0, 1000)
-        _within("optimizer.lr", self.lr, 1e-8, 10)
-        _within("optimizer.weight_decay", self.weight_decay, 0, 1)
+        one_of("optimizer.name", self.name, "adamw", "adam", "sgd")
+        within("optimizer.momentum", self.momentum, 0, 0.999)
+        within("optimizer.layer_decay", self.layer_decay, 0.1, 1)
+        within("optimizer.clip_norm", self.clip_norm, 0, 1000)
+        within("optimizer.lr", self.lr, 1e-8, 10)
+        within("optimizer.weight_decay", self.weight_decay, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -60,27 +51,27 @@ class ScheduleRecipe:
     after: Literal["plateau", "cosine", "step", "constant"] = "plateau"
     """What follows the warm-up (paper 3.2 tried the first three)."""
     warmup_epochs: float = 3.0
-    """Length of the warm-up; 0 for none (paper 3.2: 3)."""
+    """Length of the warm-up; 0 for none (paper 3.2: 3); 0 to 100."""
     multiplier: float = 10.0
     """Warm-up ends at lr x multiplier, from lr; at 1 it starts from 0 and ends at lr; without a warm-up it does
-    nothing (paper 3.2: 10)."""
+    nothing (paper 3.2: 10); 1 to 1000."""
     plateau_factor: float = 0.5
-    """`plateau`: the rate is multiplied by this when the validation loss stalls."""
+    """`plateau`: the rate is multiplied by this when the validation loss stalls; 0.01 to 0.99."""
     plateau_patience: int = 1
-    """`plateau`: epochs without improvement that are tolerated."""
+    """`plateau`: epochs without improvement that are tolerated; 0 to 10000."""
     step_epochs: float = 5.0
-    """`step`: the rate falls every so many epochs after the warm-up, as torch's StepLR does."""
+    """`step`: the rate falls every so many epochs after the warm-up, as torch's StepLR does; 0.01 to 10000."""
     step_factor: float = 0.1
-    """`step`: what the rate is multiplied by then."""
+    """`step`: what the rate is multiplied by then; 0.001 to 0.999."""
 
     def __post_init__(self) -> None:
-        _one_of("schedule.after", self.after, "plateau", "cosine", "step", "constant")
-        _within("schedule.plateau_patience", self.plateau_patience, 0, 10_000)
-        _within("schedule.step_epochs", self.step_epochs, 0.01, 10_000)
-        _within("schedule.step_factor", self.step_factor, 0.001, 0.999)
-        _within("schedule.multiplier", self.multiplier, 1, 1000)
-        _within("schedule.warmup_epochs", self.warmup_epochs, 0, 100)
-        _within("schedule.plateau_factor", self.plateau_factor, 0.01, 0.99)
+        one_of("schedule.after", self.after, "plateau", "cosine", "step", "constant")
+        within("schedule.plateau_patience", self.plateau_patience, 0, 10_000)
+        within("schedule.step_epochs", self.step_epochs, 0.01, 10_000)
+        within("schedule.step_factor", self.step_factor, 0.001, 0.999)
+        within("schedule.multiplier", self.multiplier, 1, 1000)
+        within("schedule.warmup_epochs", self.warmup_epochs, 0, 100)
+        within("schedule.plateau_factor", self.plateau_factor, 0.01, 0.99)
 
 
 @dataclass(frozen=True)
@@ -92,17 +83,17 @@ class LossRecipe:
     name: Literal["cross-entropy", "weighted", "focal"] = "cross-entropy"
     """`weighted`: balanced class weights; `focal`: Lin et al. 2017, equation 5."""
     focal_alpha: float = 0.25
-    """`focal`: weight of the loss (paper: 0.25)."""
+    """`focal`: weight of the loss (paper: 0.25); 0 to 1."""
     focal_gamma: float = 2.0
-    """`focal`: how strongly easy images are played down (paper: 2)."""
+    """`focal`: how strongly easy images are played down (paper: 2); 0 to 10."""
     label_smoothing: float = 0.0
-    """Share of a label spread over all classes (Szegedy et al. 2016)."""
+    """Share of a label spread over all classes (Szegedy et al. 2016); 0 to 0.9."""
 
     def __post_init__(self) -> None:
-        _one_of("loss.name", self.name, "cross-entropy", "weighted", "focal")
-        _within("loss.focal_alpha", self.focal_alpha, 0, 1)
-        _within("loss.focal_gamma", self.focal_gamma, 0, 10)
-        _within("loss.label_smoothing", self.label_smoothing, 0, 0.9)
+        one_of("loss.name", self.name, "cross-entropy", "weighted", "focal")
+        within("loss.focal_alpha", self.focal_alpha, 0, 1)
+        within("loss.focal_gamma", self.focal_gamma, 0, 10)
+        within("loss.label_smoothing", self.label_smoothing, 0, 0.9)
 
 
 @dataclass(frozen=True)
@@ -112,39 +103,39 @@ class AugmentRecipe:
     __pydantic_config__: ClassVar[Any] = _FORM
 
     flip: float = 0.5
-    """Probability of a horizontal flip."""
+    """Probability of a horizontal flip; 0 to 1."""
     rotation: float = 15.0
-    """Largest rotation either way, degrees."""
+    """Largest rotation either way, degrees; 0 to 180."""
     translation: float = 0.1
-    """Largest shift either way, share of the side."""
+    """Largest shift either way, share of the side; 0 to 1."""
     scale: float = 0.0
-    """Largest change of size either way, share."""
+    """Largest change of size either way, share; 0 to 1."""
     light: float = 0.25
-    """Largest change of brightness and of contrast either way, share."""
+    """Largest change of brightness and of contrast either way, share; 0 to 1."""
     blur: float = 0.1
-    """Probability of a Gaussian blur with sigma 0.1 to 1.0."""
+    """Probability of a Gaussian blur with sigma 0.1 to 1.0; 0 to 1."""
     noise: float = 0.0
-    """Largest deviation of Gaussian noise, gray levels of 255; each image's is drawn between 0 and it."""
+    """Largest deviation of Gaussian noise, gray levels of 255; each image's is drawn between 0 and it; 0 to 128."""
     erasing: float = 0.0
-    """Probability of random erasing (Zhong et al. 2020)."""
+    """Probability of random erasing (Zhong et al. 2020); 0 to 1."""
     mixup: float = 0.0
-    """Alpha of mixup's Beta distribution (Zhang et al. 2018), applied to half of the batches; 0 for none."""
+    """Alpha of mixup's Beta distribution (Zhang et al. 2018), applied to half of the batches; 0 for none; 0 to 10."""
     cutmix: float = 0.0
     """Alpha of cutmix's Beta distribution (Yun et al. 2019), applied to half of the batches; with mixup as well, a
-    coin decides between the two."""
+    coin decides between the two; 0 to 10."""
     policy_operations: int = 0
-    """Operations drawn for every image as RandAugment does (Cubuk et al. 2020); 0 for none."""
+    """Operations drawn for every image as RandAugment does (Cubuk et al. 2020); 0 for none; 0 to 10."""
     policy_magnitude: float = 0.3
     """Their strength, 0 to 1."""
 
     def __post_init__(self) -> None:
         for name in ("flip", "translation", "scale", "light", "blur", "erasing", "policy_magnitude"):
-            _within(f"augment.{name}", getattr(self, name), 0, 1)
-        _within("augment.rotation", self.rotation, 0, 180)
-        _within("augment.noise", self.noise, 0, 128)
-        _within("augment.mixup", self.mixup, 0, 10)
-        _within("augment.cutmix", self.cutmix, 0, 10)
-        _within("augment.policy_operations", self.policy_operations, 0, 10)
+            within(f"augment.{name}", getattr(self, name), 0, 1)
+        within("augment.rotation", self.rotation, 0, 180)
+        within("augment.noise", self.noise, 0, 128)
+        within("augment.mixup", self.mixup, 0, 10)
+        within("augment.cutmix", self.cutmix, 0, 10)
+        within("augment.policy_operations", self.policy_operations, 0, 10)
 
 
 @dataclass(frozen=True)
@@ -156,13 +147,14 @@ class DistillRecipe:
     teacher: str = ""
     """Folder or store URI of a finished run; empty for none."""
     weight: float = 0.5
-    """Share of the teacher's part in the loss."""
+    """Share of the teacher's part in the loss; 0 to 1."""
     temperature: float = 2.0
-    """Both sides' logits are divided by this; the part is multiplied by its square (Hinton et al., section 2)."""
+    """Both sides' logits are divided by this; the part is multiplied by its square (Hinton et al., section 2);
+    0.1 to 100."""
 
     def __post_init__(self) -> None:
-        _within("distill.weight", self.weight, 0, 1)
-        _within("distill.temperature", self.temperature, 0.1, 100)
+        within("distill.weight", self.weight, 0, 1)
+        within("distill.temperature", self.temperature, 0.1, 100)
 
 
 @dataclass(frozen=True)
@@ -172,19 +164,20 @@ class PretrainRecipe:
     __pydantic_config__: ClassVar[Any] = _FORM
 
     epochs: int = 0
-    """Length; 0 for none. Transformers alone."""
+    """Length, for transformers alone; 0 for none; 0 to 100000."""
     mask: float = 0.6
-    """Share of the patches that the encoder does not see (MAE: 0.75 at 196 patches; small faces have 36)."""
+    """Share of the patches that the encoder does not see (MAE: 0.75 at 196 patches; small faces have 36);
+    0.1 to 0.95."""
     lr: float = 1e-3
-    """AdamW's peak learning rate, one epoch of warm-up, then cosine to 0."""
+    """AdamW's peak learning rate, one epoch of warm-up, then cosine to 0; 1e-08 to 10."""
     width: int = 96
-    """Token width of the decoder, two layers deep, which is thrown away afterwards."""
+    """Token width of the decoder, two layers deep, which is thrown away afterwards; 8 to 4096."""
 
     def __post_init__(self) -> None:
-        _within("pretrain.epochs", self.epochs, 0, 100_000)
-        _within("pretrain.mask", self.mask, 0.1, 0.95)
-        _within("pretrain.lr", self.lr, 1e-8, 10)
-        _within("pretrain.width", self.width, 8, 4096)
+        within("pretrain.epochs", self.epochs, 0, 100_000)
+        within("pretrain.mask", self.mask, 0.1, 0.95)
+        within("pretrain.lr", self.lr, 1e-8, 10)
+        within("pretrain.width", self.width, 8, 4096)
 
 
 @dataclass(frozen=True)
@@ -214,42 +207,50 @@ class Recipe:
     regime: Literal["full", "partial", "head"] = "full"
     """What is trained: everything, the head with the top blocks of the network, or the head alone (paper 3.2)."""
     top_blocks: int = 4
-    """`partial`: blocks below the head that are trained with it, the final norm included."""
+    """`partial`: blocks below the head that are trained with it, the final norm included; 0 to 1000."""
     test_flips: bool = False
     """Answers are the mean over a face and its mirror image, also in the exported model; twice the cost."""
     int8: bool = False
     """The exported model counts in 8 bits, its ranges calibrated on validation images; it is what the gate judges."""
     epochs: int = 15
-    """At most so many (paper 3.2: 15)."""
+    """At most so many (paper 3.2: 15); 1 to 10000."""
     early_size: int = 0
     """Side in pixels of the faces in the first epochs, which then cost less (progressive learning, Tan & Le 2021,
-    arXiv 2104.00298); 0 for `model.image_size` throughout."""
+    arXiv 2104.00298); 0 for `model.image_size` throughout; else a multiple of 8, 16 to `model.image_size`, for `vgg16`
+    32 at least."""
     early_epochs: int = 0
-    """How many epochs are learned at `early_size`."""
+    """How many epochs are learned at `early_size`, and 0 without one; 0 to `epochs`."""
     batch_size: int = 32
-    """Images a step, over all devices (paper 3.2: 32)."""
+    """Images a step, over all devices (paper 3.2: 32); 1 to 65536."""
     patience: int = 3
-    """Epochs without a better validation macro-F1 before training stops (paper 3.2: 3); 0 never stops early."""
+    """Epochs without a better validation macro-F1 before training stops (paper 3.2: 3); 0 never stops early;
+    0 to 10000."""
     ema: float = 0.0
-    """Decay of the moving average of weights that is evaluated and kept; 0 for none."""
+    """Decay of the moving average of weights that is evaluated and kept; 0 for none; 0 to 0.99999."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of forward and backward; `auto` takes bf16 where the device is fast at it."""
     seed: int = 0
-    """Seed of initialisation, order, augmentation and sampling."""
+    """Seed of initialisation, order, augmentation and sampling; 0 to 4294967295."""
 
     def __post_init__(self) -> None:
-        _one_of("regime", self.regime, "full", "partial", "head")
-        _within("top_blocks", self.top_blocks, 0, 1000)
-        _within("epochs", self.epochs, 1, 10_000)
-        _within("early_epochs", self.early_epochs, 0, self.epochs)
+        one_of("regime", self.regime, "full", "partial", "head")
+        within("top_blocks", self.top_blocks, 0, 1000)
+        within("epochs", self.epochs, 1, 10_000)
+        within("early_epochs", self.early_epochs, 0, self.epochs)
         if self.early_size:
-            least = 32 if self.model.name == "vgg16" else 16  # five halvings
-            _within("early_size", self.early_size, least, self.model.image_size)
+            within("early_size", self.early_size, self.model.smallest, self.model.image_size)
         if self.early_size % 8:
             raise RecipeError(f"early_size is {self.early_size}; it must be a multiple of 8.")
-        _within("batch_size", self.batch_size, 1, 65_536)
-        _within("patience", self.patience, 0, 10_000)
-        _within("ema", self.ema, 0, 0.99999)
+        if bool(self.early_size) != bool(self.early_epochs):
+            raise RecipeError(
+                f"early_size is {self.early_size} and early_epochs is {self.early_epochs}: the one says how large the "
+                "faces of the first epochs are, the other how many those are. Set both, or leave both 0."
+            )
+        within("batch_size", self.batch_size, 1, 65_536)
+        within("patience", self.patience, 0, 10_000)
+        within("ema", self.ema, 0, 0.99999)
+        one_of("precision", self.precision, "auto", "fp32", "bf16")
+        within("seed", self.seed, 0, 2**32 - 1)  # what numpy takes
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from transformers import ViTConfig, ViTModel
 
 from components.audit import AuditReport, audit
 from components.balancing import DataRecipe, select
@@ -13,7 +14,7 @@ from components.dataset import Dataset, open_dataset
 from components.errors import RecipeError
 from components.ingest import IngestOptions, ingest
 from components.labels import CLASSES, TRAINING
-from components.training.recipes import load_preset, override, tiny
+from components.training.recipes import load_preset, override, read_recipe, tiny
 from components.training.records import Recipe
 
 EACH, WRONG = 60, 6  # images a class in Training, and how many of them carry another class's picture
@@ -127,3 +128,31 @@ def test_impossible_numbers_of_folds_are_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=rf"{folds} folds: 2 to {EACH} are possible"):
         audit(mislabelled, "quick", recipe, tmp_path, folds)
+
+
+@pytest.mark.parametrize("key", ["model.pretrained", "distill.teacher"])
+def test_a_run_that_has_learned_the_labels_judges_none_of_them(
+    key: str, audited: tuple[AuditReport, Path], mislabelled: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    run = audited[1] / "fold-1"
+    with pytest.raises(RecipeError, match=rf"{key} is {run}, a run that has learned the labels .* leave it empty"):
+        audit(mislabelled, "quick", override(recipe, ["epochs=1", f"{key}={run}"]), tmp_path, 2)
+
+
+def test_an_audit_may_begin_with_weights_from_elsewhere(mislabelled: Dataset, recipe: Recipe, tmp_path: Path) -> None:
+    config = ViTConfig(image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+                       intermediate_size=64)  # fmt: skip
+    ViTModel(config, add_pooling_layer=False).save_pretrained(tmp_path / "hub")
+    begun = override(recipe, ["epochs=1", "model.name=vit", f"model.pretrained={tmp_path / 'hub'}"])
+    report = audit(mislabelled, "quick", begun, tmp_path / "audit", 2, lambda _: None)
+    assert report.images == len(mislabelled.rows(TRAINING))
+
+
+def test_a_loss_that_weighs_classes_weighs_none_in_an_audit(
+    mislabelled: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    weighted = override(recipe, ["epochs=1", "loss.name=weighted", "loss.label_smoothing=0.1"])
+    report = audit(mislabelled, "quick", weighted, tmp_path, 2, lambda _: None)
+    trained = read_recipe(tmp_path / "fold-2").loss
+    assert (trained.name, trained.label_smoothing) == ("cross-entropy", 0.1)
+    assert report.recipe_sha256 == weighted.digest

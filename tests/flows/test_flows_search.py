@@ -173,7 +173,7 @@ def test_values_that_make_no_recipe_are_told_to_tune_and_do_not_stop_it(
 
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(tune, "report", told.append)
-    base = compose("quick", ["epochs=3", "early_size=16"], small=True)
+    base = compose("quick", ["epochs=3", "early_size=16", "early_epochs=1"], small=True)
     _trial({"epochs": 2, "early_epochs": 3}, Searched("s", "quick", base, tmp_path, tmp_path, {}, tmp_path))
     assert [line["choice"] for line in told] == [0.0]
     assert "early_epochs" in told[0]["refused"]

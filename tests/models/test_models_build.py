@@ -1,12 +1,15 @@
 """Networks: shapes, preprocessing, weights from a folder in the hub's layout, ONNX export."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from transformers import ViTConfig, ViTImageProcessor, ViTModel
+from safetensors.torch import load_file, save_file
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, ViTModel
 
 from components.dataset import Dataset
 from components.errors import ModelNotFound, RecipeError
@@ -61,15 +64,55 @@ def test_vit_preprocessing_equals_the_image_processor(size: int) -> None:
     assert float((ours - reference).abs().max()) <= 2 / 255 + 1e-6
 
 
-def test_a_local_folder_in_the_hubs_layout_gives_its_weights(tmp_path: Path) -> None:
+@pytest.fixture
+def hub_folder(tmp_path: Path) -> Path:
+    """A ViT of two layers in the hub's layout, as published ones are: with a classification head."""
     config = ViTConfig(image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
                        intermediate_size=64)  # fmt: skip
-    saved = ViTModel(config, add_pooling_layer=False)
-    saved.save_pretrained(tmp_path / "vit")
-    model = build_model(ModelRecipe(name="vit", pretrained=str(tmp_path / "vit"), image_size=48))
+    ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
+    return tmp_path / "vit"
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> ModelRecipe:
+    """Change the folder's tensors; a recipe that begins with them."""
+    file = folder / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+    return ModelRecipe(name="vit", pretrained=str(folder), image_size=48)
+
+
+def test_a_local_folder_in_the_hubs_layout_gives_its_weights(hub_folder: Path) -> None:
+    saved = ViTModel.from_pretrained(hub_folder, add_pooling_layer=False)
+    model = build_model(rewrite(hub_folder, dict))
     loaded = model.backbone.vit.state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in saved.state_dict().items())
     assert model.eval()(torch.zeros(1, 48, 48, dtype=torch.uint8)).shape == (1, 7)  # positions are interpolated
+
+
+def test_a_folder_whose_layer_is_missing_is_refused_by_its_first_names(hub_folder: Path) -> None:
+    recipe = rewrite(hub_folder, lambda state: {k: v for k, v in state.items() if ".layer.1." not in k})
+    with pytest.raises(ModelNotFound, match=r"vit does not fit, 16 tensors differ: layers\.1\.\S+ is missing; layers"):
+        build_model(recipe)
+
+
+def test_a_folder_with_a_tensor_of_another_shape_is_refused_by_name_and_shapes(hub_folder: Path) -> None:
+    recipe = rewrite(hub_folder, lambda state: {**state, "vit.layernorm.weight": torch.zeros(7)})
+    with pytest.raises(ModelNotFound, match=r"vit does not fit, 1 tensors .* layernorm.weight is \[7\], not \[32\]"):
+        build_model(recipe)
+
+
+def test_a_folder_with_a_layer_more_than_its_config_says_is_refused(hub_folder: Path) -> None:
+    recipe = rewrite(
+        hub_folder,
+        lambda state: state | {k.replace(".1.", ".2."): v.clone() for k, v in state.items() if ".layer.1." in k},
+    )
+    with pytest.raises(ModelNotFound, match=r"16 tensors differ: vit\.\S*\.2\.\S+ is not known"):
+        build_model(recipe)
+
+
+def test_a_folder_whose_tensors_cannot_be_read_is_one_error(hub_folder: Path) -> None:
+    (hub_folder / "model.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(ModelNotFound, match=r"cannot load ViT weights .*vit"):
+        build_model(ModelRecipe(name="vit", pretrained=str(hub_folder)))
 
 
 def test_a_hub_that_cannot_be_reached_is_one_error_with_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,8 +129,17 @@ def test_a_missing_weight_folder_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"heads": 5}, "divisible"), ({"dropout": 1.5}, "dropout"), ({"image_size": 8}, "at least 16")],
+    [
+        ({"heads": 5}, "divisible"),
+        ({"heads": 0}, "model.heads is 0; it must lie between 1"),
+        ({"patch_size": 0}, "model.patch_size is 0; it must lie between 1"),
+        ({"dropout": 1.5}, "dropout"),
+        ({"image_size": 8}, "model.image_size is 8; it must lie between 16"),
+        ({"name": "vgg16", "image_size": 24}, "model.image_size is 24; it must lie between 32"),
+        ({"name": "vit2"}, "one of vit, compact-vit"),
+        ({"name": "vit", "drop_path": 0.1}, "stochastic depth is for compact-vit"),
+    ],
 )
-def test_an_impossible_network_is_refused(changes: dict[str, float], words: str) -> None:
+def test_an_impossible_network_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
-        small("compact-vit", **changes)
+        small(**{"name": "compact-vit", **changes})

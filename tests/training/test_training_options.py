@@ -50,8 +50,15 @@ def test_the_size_of_an_epochs_faces_follows_the_recipe(tiny_dataset: Dataset) -
     ["early_size=20", "early_size=64", "early_size=8", "early_epochs=16", "early_size=24 model.name=vgg16"],
 )
 def test_a_size_or_a_length_that_cannot_be(assignment: str) -> None:
-    with pytest.raises(RecipeError, match=assignment.partition("=")[0]):
-        override(load_preset("quick"), ["epochs=15", *assignment.split()])
+    key, _, value = assignment.split()[0].partition("=")
+    with pytest.raises(RecipeError, match=rf"{key} is {value}; it must"):
+        override(load_preset("quick"), ["epochs=15", "early_size=32", "early_epochs=1", *assignment.split()])
+
+
+@pytest.mark.parametrize("assignment", ["early_size=32", "early_epochs=3"])
+def test_a_size_without_a_length_or_a_length_without_a_size_is_refused(assignment: str) -> None:
+    with pytest.raises(RecipeError, match=r"early_size is \d+ and early_epochs is \d+: .* Set both"):
+        override(load_preset("quick"), [assignment])
 
 
 def test_a_teachers_answers_pull_the_student_towards_it(tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -1,16 +1,20 @@
 """Recipes: presets, overrides, JSON, and what is refused."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import RecipeError
+from components.training.__main__ import main
 from components.training.recipes import (
     assignments,
     from_json,
     keys,
+    kind_of,
     load_preset,
     override,
     preset_module,
@@ -18,6 +22,7 @@ from components.training.recipes import (
     tiny,
 )
 from components.training.records import AugmentRecipe, OptimizerRecipe, Recipe
+from flows.recipe_keys import recipe_keys
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -51,6 +56,21 @@ def test_a_wrong_override_says_what_is_wrong(assignment: str, words: str) -> Non
         override(Recipe(), [assignment])
 
 
+def described() -> dict[str, str]:
+    """Key -> what its docstring says."""
+    return {key: text for key, _, text in recipe_keys()}
+
+
+@pytest.mark.parametrize("value", [-1, 10**12])
+@pytest.mark.parametrize("key", [key for key in keys(Recipe()) if kind_of(key) in (int, float)])
+def test_every_number_has_a_range_that_its_description_tells(key: str, value: int) -> None:
+    with pytest.raises(RecipeError, match=rf"^{key} is {value}\b.*; it must lie between \S+ and \S+\.$") as raised:
+        override(Recipe(), [f"{key}={value}"])
+    low, high = re.findall(r"between (\S+) and (\S+)\.$", str(raised.value))[0]
+    own = {"early_epochs": "`epochs`", "early_size": "`model.image_size`"}  # whose upper end is another key's value
+    assert f"{low} to {own.get(key, high)}" in described()[key]
+
+
 def test_overrides_reach_nested_fields_and_leave_the_rest() -> None:
     changed = override(Recipe(), ["optimizer.lr=0.01", "epochs=3", "model.name=resnet18"])
     assert (changed.optimizer.lr, changed.epochs, changed.model.name) == (0.01, 3, "resnet18")
@@ -70,6 +90,35 @@ def test_every_key_can_be_set_to_its_own_value() -> None:
 def test_json_keeps_every_figure(lr: float, rotation: float, seed: int) -> None:
     recipe = Recipe(optimizer=OptimizerRecipe(lr=lr), augment=AugmentRecipe(rotation=rotation), seed=seed)
     assert from_json(recipe.to_json()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"{", "a recipe must be JSON"),
+        (b"\xff\xfe\xfd", "a recipe must be JSON"),
+        (b"[1]", r"the recipe is \[1\]; it must be an object"),
+        (b'{"model": 3}', "model is 3; it must be an object"),
+        (b'{"model": {"depth": "six"}}', "model.depth is 'six'; it must be int"),
+        (b'{"epochs": 1.5}', "epochs is 1.5; it must be int"),
+        (b'{"epochs": true}', "epochs is True; it must be int"),
+        (b'{"ema": null}', "ema is None; it must be float"),
+        (b'{"ema": NaN}', "ema is nan; it must lie between"),
+        (b'{"int8": 1}', "int8 is 1; it must be bool"),
+        (b'{"precision": ["fp32"]}', "precision is .*; it is one of auto, fp32, bf16"),
+        (b'{"seed": -1}', "seed is -1; it must lie between"),
+    ],
+)
+def test_a_broken_recipe_file_is_one_line_that_names_it_and_its_fault(
+    text: bytes, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.json"
+    file.write_bytes(text)
+    assert main(["--recipe", str(file), "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert re.match(f"error: {file}: {words}", told), told
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_key_in_a_recipe_file_is_refused() -> None:
