@@ -6,20 +6,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from components.errors import RecipeError
 from components.models.build import MODELS, build_model
 from components.models.records import ModelRecipe
 from components.models.stages import freeze_below, stages
-from components.training.losses import distillation
+from components.training.losses import compute_loss, distillation, soft_targets
 from components.training.mixing import cutmix, mix
 from components.training.module import TrainingModule, moving_average
 from components.training.optimizer import build_optimizer
 from components.training.policy import OPERATIONS, apply_policy
 from components.training.recipes import load_preset, override, tiny
-from components.training.records import AugmentRecipe, OptimizerRecipe, ScheduleRecipe
+from components.training.records import AugmentRecipe, LossRecipe, OptimizerRecipe, ScheduleRecipe
 from components.training.schedule import Schedule
 
 
@@ -184,16 +183,19 @@ def test_the_published_scheduler_and_ours_agree_at_every_epoch() -> None:
     assert schedule(300) == 10
 
 
-def test_focal_gradient_is_finite_for_extreme_logits() -> None:
-    from components.training.losses import compute_loss, soft_targets
-    from components.training.records import LossRecipe
-
-    logits = torch.tensor([[60.0, -60.0, 0, 0, 0, 0, 0]], requires_grad=True)
-    loss = compute_loss(logits, soft_targets(torch.tensor([1]), 7, 0.0), LossRecipe(name="focal"), torch.ones(7))
-    loss.backward()
-    assert F.softmax(logits, -1).isfinite().all()
-    assert logits.grad is not None
-    assert logits.grad.isfinite().all()
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("label", [0, 1])
+def test_focal_loss_and_its_gradient_are_finite_for_a_saturated_answer(gamma: float, label: int) -> None:
+    """Right (label 0) and wrong; a right one is as good as it gets and pulls no more."""
+    for height in (18.0, 60.0):
+        logits = torch.tensor([[height, -height, 0, 0, 0, 0, 0]], requires_grad=True)
+        recipe = LossRecipe(name="focal", focal_gamma=gamma)
+        loss = compute_loss(logits, soft_targets(torch.tensor([label]), 7, 0.0), recipe, torch.ones(7))
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert loss.isfinite()
+        assert gradient.isfinite().all()
+        expected = torch.zeros(7) if label == 0 else torch.tensor([0.25, -0.25, 0, 0, 0, 0, 0])
+        assert torch.allclose(gradient[0], expected, atol=1e-6)
 
 
 def test_a_young_average_forgets_its_first_weights() -> None:
