@@ -122,6 +122,15 @@ def test_strong_images_are_varied_more() -> None:
     assert change[strong].mean() > 1.4 * change[~strong].mean()
 
 
+def test_light_never_turns_a_face_into_its_negative() -> None:
+    torch.manual_seed(0)
+    x = images(1).repeat(400, 1, 1)
+    changed = augment(x, only(light=1), torch.ones(400, dtype=torch.bool))
+    order = x[0].flatten().argsort()
+    assert bool((changed.flatten(1)[:, order].diff() >= 0).all())
+    assert len(torch.unique(changed.flatten(1), dim=0)) > 100
+
+
 def test_augmentation_is_repeatable_from_torchs_seed() -> None:
     x = images(8)
     draws = []
