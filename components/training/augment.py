@@ -54,7 +54,7 @@ def affine(images: Tensor, recipe: AugmentRecipe, factor: Tensor) -> Tensor:
 
 
 def light(images: Tensor, limit: float, factor: Tensor) -> Tensor:
-    """Contrast about each image's mean, then brightness, both by up to +-limit and never below 0, a negative."""
+    """Contrast about each image's mean, then brightness, both by up to +-limit; neither falls below 0."""
     drawn = ((1 + _uniform(factor, limit)).clamp_min(0) for _ in range(2))
     contrast, brightness = (share[:, None, None].to(images.device) for share in drawn)
     mean = images.mean((1, 2), keepdim=True)
