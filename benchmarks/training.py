@@ -1,10 +1,11 @@
 """What the training loop costs: `python -m benchmarks.training [--preset compact ...] [--save]`.
 
-bare: forward, backward and AdamW step on one batch that lies there as pixels, nothing else.
+bare: forward, backward and optimizer step on one batch that lies there as pixels, nothing else.
 ours: a whole training as `ferline train` runs it: rows, augmentation, moving average, logging, evaluation, checkpoint.
 peer: transformers' Trainer on PIL images with per-image torchvision transforms, as in the public image-classification
 examples; only in the first row, for it says the same of every network.
-limit: the rate of a large float32 matrix product, measured in the same run, beside the FLOPs counted in bare.
+limit: the rate of a large matrix product, measured in the same run, beside the FLOPs counted in bare.
+All four count in the arithmetic that the recipe's `precision` takes on this machine.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from benchmarks.record import machine, save
 from components.dataset import Dataset, open_dataset
 from components.labels import TRAINING
 from components.models.build import build_model
+from components.training.device import choose_device
+from components.training.optimizer import build_optimizer
 from components.training.recipes import load_preset
 from components.training.records import Recipe
 from components.training.train import Job, train
@@ -45,6 +48,7 @@ class Row:
 
     preset: str
     batch: int
+    precision: str
     bare: float
     ours: float
     gflop: float
@@ -52,8 +56,16 @@ class Row:
     peer: float | None
 
 
+HEAD = [*(f.name for f in dataclasses.fields(Row)), "ours_to_bare", "device"]
+
+
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precision(recipe: Recipe) -> torch.dtype:
+    """What `ferline train` would count in here."""
+    return torch.bfloat16 if choose_device(recipe.precision).bf16 else torch.float32
 
 
 def seconds(call: Callable[[], object], rounds: int = ROUNDS) -> float:
@@ -68,22 +80,24 @@ def seconds(call: Callable[[], object], rounds: int = ROUNDS) -> float:
     return statistics.median(times[1:])
 
 
-def gemm_limit(side: int = 2048) -> float:
-    """GFLOP a second of a float32 product of square matrices."""
-    left, right = (torch.randn(side, side, device=device()) for _ in range(2))
+def gemm_limit(dtype: torch.dtype, side: int = 2048) -> float:
+    """GFLOP a second of a product of square matrices."""
+    left, right = (torch.randn(side, side, device=device()).to(dtype) for _ in range(2))
     return 2 * side**3 / seconds(lambda: left @ right, 7) / 1e9
 
 
 def bare(recipe: Recipe, images: Images, labels: Tensor) -> tuple[float, float]:
     """Images a second, and GFLOP an image."""
     model = build_model(recipe.model).to(device(), memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = build_optimizer(model, recipe.optimizer)
     batch = torch.from_numpy(images[: recipe.batch_size]).to(device()).float()
-    targets = labels[: recipe.batch_size].to(device())
+    targets, bf16 = labels[: recipe.batch_size].to(device()), precision(recipe) == torch.bfloat16
 
     def step() -> None:
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(batch), targets).backward()
+        with torch.autocast(device().type, torch.bfloat16, enabled=bf16):
+            loss = nn.functional.cross_entropy(model(batch), targets)
+        loss.backward()
         optimizer.step()
 
     with FlopCounterMode(display=False) as counter:
@@ -93,13 +107,16 @@ def bare(recipe: Recipe, images: Images, labels: Tensor) -> tuple[float, float]:
 
 def ours(preset: str, recipe: Recipe, dataset: Dataset) -> float:
     """Images a second over a whole epoch, its evaluation and checkpoint included."""
+    ends: list[float] = []
+
+    def say(line: str) -> None:
+        if line.startswith("epoch "):  # steps are said too where an epoch takes long
+            ends.append(time.perf_counter())
+
     with tempfile.TemporaryDirectory() as folder:
-        said: list[float] = []
-        short = dataclasses.replace(recipe, epochs=2)
-        train(Job(preset, short, dataset.root, Path(folder)), lambda line: said.append(time.perf_counter()))
-        lines = said[1:]  # the first tells the sample; each epoch then ends with a line
-        summary_images = len(np.load(Path(folder) / "sample.npz")["train"])
-    return summary_images / (lines[-1] - lines[-2])
+        train(Job(preset, dataclasses.replace(recipe, epochs=2), dataset.root, Path(folder)), say)
+        images = len(np.load(Path(folder) / "sample.npz")["train"])
+    return images / (ends[1] - ends[0])
 
 
 class Pictures(TorchDataset[dict[str, object]]):
@@ -154,6 +171,7 @@ def peer(recipe: Recipe, images: Images, labels: Tensor) -> float:
         arguments = TrainingArguments(
             output_dir=folder, max_steps=STEPS, per_device_train_batch_size=recipe.batch_size, report_to=[],
             disable_tqdm=True, save_strategy="no", logging_strategy="no", remove_unused_columns=False,
+            bf16=precision(recipe) == torch.bfloat16, use_cpu=device().type == "cpu",
         )  # fmt: skip
         pictures = Pictures(images[: STEPS * recipe.batch_size], labels)
         Trainer(model=Classifier(recipe), args=arguments, train_dataset=pictures, callbacks=[clock]).train()
@@ -165,13 +183,15 @@ def measure(preset: str, dataset: Dataset, with_peer: bool) -> Row:
     recipe = load_preset(preset)
     rows = np.random.default_rng(0).permutation(dataset.rows(TRAINING))
     images, labels = np.asarray(dataset.images[rows]), torch.from_numpy(dataset.labels[rows])
-    limit = gemm_limit()
+    dtype = precision(recipe)
+    limit = gemm_limit(dtype)
     rate, gflop = bare(recipe, images, labels)
     own = ours(preset, recipe, dataset)
     again, _ = bare(recipe, images, labels)  # before and after: a machine's pace drifts
     return Row(
         preset,
         recipe.batch_size,
+        "bf16" if dtype == torch.bfloat16 else "fp32",
         (rate + again) / 2,
         own,
         gflop,
@@ -193,7 +213,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = f"synthetic:images={options.images},seed=1"
         dataset = open_dataset(ingest(source, Path(folder), IngestOptions()).folder)
-        print("images a second    batch     bare     ours  ratio  | GFLOP/image  GFLOP/s  of the limit", flush=True)
+        print("images a second    batch  in       bare     ours  ratio  | GFLOP/image  GFLOP/s  of limit", flush=True)
         for k, preset in enumerate(options.preset or PRESETS):
             rows.append(measure(preset, dataset, with_peer=k == 0))
             print(_line(rows[-1]), flush=True)
@@ -201,17 +221,18 @@ def main() -> None:
     if first.peer:
         ratio = first.ours / first.peer
         print(f"peer: Trainer with per-image PIL transforms, {first.preset}: {first.peer:.1f}; ours {ratio:.2f} times")
-    print(f"limit: {first.limit:.0f} GFLOP/s of a matrix product; wanted: ours 0.95 of bare, 1.5 of the peer")
+    print(f"limit: {first.limit:.0f} GFLOP/s of a {first.precision} matrix product")
+    print("wanted: ours 0.95 of bare, 1.5 of the peer")
     print(f"machine: {machine()}, {torch.get_num_threads()} threads, {device()}")
     if options.save:
-        save("training", [*(f.name for f in dataclasses.fields(Row)), "ours_to_bare", "device"], lines(rows))
+        save("training", HEAD, lines(rows))
 
 
 def _line(row: Row) -> str:
     rate = row.gflop * row.bare
     return (
-        f"{row.preset:16} {row.batch:7} {row.bare:8.1f} {row.ours:8.1f} {row.ours / row.bare:6.2f}  | "
-        f"{row.gflop:11.2f} {rate:8.0f} {rate / row.limit:11.0%}"
+        f"{row.preset:16} {row.batch:7}  {row.precision} {row.bare:8.1f} {row.ours:8.1f} {row.ours / row.bare:6.2f}  | "
+        f"{row.gflop:11.2f} {rate:8.0f} {rate / row.limit:9.0%}"
     )
 
 

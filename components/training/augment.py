@@ -54,8 +54,9 @@ def affine(images: Tensor, recipe: AugmentRecipe, factor: Tensor) -> Tensor:
 
 
 def light(images: Tensor, limit: float, factor: Tensor) -> Tensor:
-    """Contrast about each image's mean, then brightness, both by up to +-limit."""
-    contrast, brightness = (1 + _uniform(factor, limit)[:, None, None].to(images.device) for _ in range(2))
+    """Contrast about each image's mean, then brightness, both by up to +-limit; neither falls below 0."""
+    drawn = ((1 + _uniform(factor, limit)).clamp_min(0) for _ in range(2))
+    contrast, brightness = (share[:, None, None].to(images.device) for share in drawn)
     mean = images.mean((1, 2), keepdim=True)
     return (((images - mean) * contrast + mean) * brightness).clamp(0, 255)
 

@@ -1,5 +1,6 @@
 """Losses over soft targets, so that label smoothing and mixup need no case of their own."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,7 +20,8 @@ def compute_loss(logits: Tensor, targets: Tensor, recipe: LossRecipe, class_weig
     """
     log_p = logits.float().log_softmax(-1)
     if recipe.name == "focal":
-        modulation = recipe.focal_alpha * (1 - log_p.exp()).pow(recipe.focal_gamma)
+        missed = (-log_p.expm1()).clamp_min(torch.finfo(log_p.dtype).tiny)  # 1 - p; at 0 a root has no finite slope
+        modulation = recipe.focal_alpha * missed.pow(recipe.focal_gamma)
         return -(targets * modulation * log_p).sum(-1).mean()
     if recipe.name == "weighted":
         weighted = targets * class_weights

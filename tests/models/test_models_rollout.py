@@ -1,11 +1,15 @@
-"""Attention rollout against the full matrix product and its invariants."""
+"""Attention rollout against the full matrix product and its invariants, and what its benchmark compares."""
 
+from pathlib import Path
+
+import onnx
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmarks.rollout import onnx_ways
 from components.errors import ModelNotFound
 from components.models import ModelRecipe
 from components.models.build import build_model
@@ -143,3 +147,14 @@ def test_the_map_has_the_size_of_the_face_at_any_size_of_the_network(name: str, 
     heat = rollout_map(model.backbone.attend(model.preprocess(images))[1], 40, 56)
     assert heat.shape == (2, 40, 56)
     assert torch.allclose(heat.amax((1, 2)), torch.ones(2), atol=0.35)
+
+
+@pytest.mark.parametrize("name", ["vit", "compact-vit"])
+def test_the_benchmarks_two_graphs_differ_by_the_map_alone(name: str, tmp_path: Path) -> None:
+    """Node by node: attention in another form would be counted as the map's cost, or its gain."""
+    images = torch.randint(0, 256, (3, 48, 48), dtype=torch.uint8)
+    answers = {way: run() for way, run in onnx_ways(small(name), images, tmp_path).items()}
+    assert [shown.shape[1:] for shown in answers["with"]] == [(7,), (32,), (48, 48)]
+    assert all((a == b).all() for a, b in zip(answers["without"], answers["with"][:2], strict=True))
+    without, whole = ([str(node) for node in onnx.load(tmp_path / f"{way}.onnx").graph.node] for way in answers)
+    assert set(without) < set(whole)

@@ -1,26 +1,30 @@
 """Optimizers, regimes, schedules, mixing and policy: each option alone, against what it is defined to be."""
 
+import copy
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.optim.swa_utils import AveragedModel
 
+from components.dataset import Dataset
 from components.errors import RecipeError
 from components.models.build import MODELS, build_model
 from components.models.records import ModelRecipe
 from components.models.stages import freeze_below, stages
-from components.training.losses import distillation
+from components.training.losses import compute_loss, distillation, soft_targets
 from components.training.mixing import cutmix, mix
 from components.training.module import TrainingModule, moving_average
 from components.training.optimizer import build_optimizer
 from components.training.policy import OPERATIONS, apply_policy
 from components.training.recipes import load_preset, override, tiny
-from components.training.records import AugmentRecipe, OptimizerRecipe, ScheduleRecipe
+from components.training.records import AugmentRecipe, LossRecipe, OptimizerRecipe, ScheduleRecipe
 from components.training.schedule import Schedule
+from tests.training.conftest import run
 
 
 def small(name: str):
@@ -184,16 +188,19 @@ def test_the_published_scheduler_and_ours_agree_at_every_epoch() -> None:
     assert schedule(300) == 10
 
 
-def test_focal_gradient_is_finite_for_extreme_logits() -> None:
-    from components.training.losses import compute_loss, soft_targets
-    from components.training.records import LossRecipe
-
-    logits = torch.tensor([[60.0, -60.0, 0, 0, 0, 0, 0]], requires_grad=True)
-    loss = compute_loss(logits, soft_targets(torch.tensor([1]), 7, 0.0), LossRecipe(name="focal"), torch.ones(7))
-    loss.backward()
-    assert F.softmax(logits, -1).isfinite().all()
-    assert logits.grad is not None
-    assert logits.grad.isfinite().all()
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("label", [0, 1])
+def test_focal_loss_and_its_gradient_are_finite_for_a_saturated_answer(gamma: float, label: int) -> None:
+    """Right (label 0) and wrong; a right one is as good as it gets and pulls no more."""
+    for height in (18.0, 60.0):
+        logits = torch.tensor([[height, -height, 0, 0, 0, 0, 0]], requires_grad=True)
+        recipe = LossRecipe(name="focal", focal_gamma=gamma)
+        loss = compute_loss(logits, soft_targets(torch.tensor([label]), 7, 0.0), recipe, torch.ones(7))
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert loss.isfinite()
+        assert gradient.isfinite().all()
+        expected = torch.zeros(7) if label == 0 else torch.tensor([0.25, -0.25, 0, 0, 0, 0, 0])
+        assert torch.allclose(gradient[0], expected, atol=1e-6)
 
 
 def test_a_young_average_forgets_its_first_weights() -> None:
@@ -214,3 +221,78 @@ def test_without_a_warm_up_the_multiplier_does_nothing(after) -> None:
     schedules = [Schedule(ScheduleRecipe(after=after, warmup_epochs=0, multiplier=m), 10, 4) for m in (1.0, 10.0)]
     assert [schedules[0](step) for step in range(40)] == [schedules[1](step) for step in range(40)]
     assert schedules[0](0) == 1
+
+
+def test_a_dropped_layer_is_skipped_by_its_share_of_the_images_and_keeps_the_expectation() -> None:
+    """The last layer at the recipe's rate, the first one never (Huang et al. 2016)."""
+    torch.manual_seed(0)
+    model = build_model(ModelRecipe(name="compact-vit", width=32, depth=3, heads=2, drop_path=0.4))
+    first, last = model.backbone.layers[0], model.backbone.layers[-1]
+    torch.nn.init.zeros_(last.mlp[-1].weight)  # one branch of its two
+    torch.nn.init.zeros_(last.mlp[-1].bias)
+    x = torch.randn(1, 37, 32).expand(2000, -1, -1)
+    with torch.no_grad():
+        model.eval()
+        whole, always = last(x), first(x)
+        model.train()
+        dropped = last(x)
+        assert torch.equal(first(x), always)
+    assert not (whole == x).flatten(1).all(1).any()
+    skipped = (dropped == x).flatten(1).all(1)
+    assert float(skipped.float().mean()) == pytest.approx(0.4, abs=0.04)
+    assert torch.allclose(dropped[~skipped], (x + (whole - x) / 0.6)[~skipped], atol=1e-5)
+
+
+@pytest.mark.parametrize("hidden", [64, 0])
+def test_dropout_zeroes_its_share_of_the_head_in_training_alone(hidden: int) -> None:
+    torch.manual_seed(0)
+    model = build_model(ModelRecipe(name="compact-vit", width=256, depth=1, heads=2, head_hidden=hidden, dropout=0.3))
+    given: list[torch.Tensor] = []
+    model.head[-1].register_forward_hook(lambda _, inputs, __: given.append(inputs[0]))
+    features = torch.rand(500, 256) + 0.1
+    if hidden:
+        torch.nn.init.constant_(model.head[0].bias, 10.0)  # no zeros of ReLU
+    with torch.no_grad():
+        answers = [model.head.train(mode)(features) for mode in (True, True, False, False)]
+    assert not torch.equal(answers[0], answers[1])
+    assert torch.equal(answers[2], answers[3])
+    for zeroed in given[:2]:
+        assert float((zeroed == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+        assert torch.allclose(zeroed[zeroed != 0], (given[2] / 0.7)[zeroed != 0])
+    assert (given[2] != 0).all()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_momentum_is_torchs_nesterov(momentum: float) -> None:
+    networks = [small("compact-vit")]
+    networks += [copy.deepcopy(networks[0]) for _ in range(2)]
+    recipe = OptimizerRecipe(name="sgd", lr=0.1, momentum=momentum, weight_decay=0)
+    ours = build_optimizer(networks[0], recipe)
+    with_it = torch.optim.SGD(networks[1].parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    without = torch.optim.SGD(networks[2].parameters(), lr=0.1)
+    for _ in range(3):
+        for network, optimizer in zip(networks, (ours, with_it, without), strict=True):
+            for parameter in network.parameters():
+                parameter.grad = torch.ones_like(parameter)
+            optimizer.step()
+    moved = [torch.cat([p.flatten() for p in network.parameters()]) for network in networks]
+    assert torch.equal(moved[0], moved[1]) == (momentum == 0.9)
+    assert torch.equal(moved[0], moved[2]) == (momentum == 0)
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.0])
+def test_gradients_are_scaled_to_the_norm_before_a_step(limit: float, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    norms: list[float] = []
+
+    def observe(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(float(torch.nn.utils.get_total_norm(gradients)))
+
+    hook = register_optimizer_step_pre_hook(observe)
+    run(tiny_dataset, tmp_path / "run", "epochs=1", f"optimizer.clip_norm={limit}")
+    hook.remove()
+    if limit:
+        assert norms == pytest.approx([limit] * len(norms), rel=1e-2)
+    else:
+        assert max(norms) > 1.1  # which the default of 1 would have cut
+    assert len(norms) > 1

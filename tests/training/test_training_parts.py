@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
+from torchvision.transforms.functional import InterpolationMode, rotate
 
 from components.errors import RecipeError
-from components.training.augment import OFF, augment, only
+from components.training.augment import OFF, augment, erase, only
 from components.training.losses import compute_loss, soft_targets
 from components.training.mixing import mixup
 from components.training.records import AugmentRecipe, LossRecipe, ScheduleRecipe
@@ -122,6 +123,15 @@ def test_strong_images_are_varied_more() -> None:
     assert change[strong].mean() > 1.4 * change[~strong].mean()
 
 
+def test_light_never_turns_a_face_into_its_negative() -> None:
+    torch.manual_seed(0)
+    x = images(1).repeat(400, 1, 1)
+    changed = augment(x, only(light=1), torch.ones(400, dtype=torch.bool))
+    order = x[0].flatten().argsort()
+    assert bool((changed.flatten(1)[:, order].diff() >= 0).all())
+    assert len(torch.unique(changed.flatten(1), dim=0)) > 100
+
+
 def test_augmentation_is_repeatable_from_torchs_seed() -> None:
     x = images(8)
     draws = []
@@ -129,6 +139,47 @@ def test_augmentation_is_repeatable_from_torchs_seed() -> None:
         torch.manual_seed(3)
         draws.append(augment(x, AugmentRecipe(erasing=0.5), torch.zeros(8, dtype=torch.bool)))
     assert torch.equal(*draws)
+
+
+def angles(faces: torch.Tensor) -> torch.Tensor:
+    """Direction of the longer axis of each pattern, by its second moments: degrees, [B]."""
+    along = torch.arange(faces.shape[1]) - (faces.shape[1] - 1) / 2
+    y, x = along[:, None], along[None, :]
+    xx, yy, xy = ((faces * product).sum((1, 2)) for product in (x * x, y * y, x * y))
+    return torch.rad2deg(torch.atan2(2 * xy, xx - yy)) / 2
+
+
+@pytest.mark.parametrize("limit", [5.0, 20.0])
+def test_images_are_turned_by_up_to_the_rotation_either_way(limit: float) -> None:
+    along = torch.arange(96) - 47.5
+    pattern = 255 * torch.exp(-((along[None, :] / 14) ** 2) - (along[:, None] / 4) ** 2)
+    for known in (-20.0, 3.0, 12.5):
+        turned = rotate(pattern[None], -known, InterpolationMode.BILINEAR)  # torchvision counts the other way
+        assert float(angles(turned)) == pytest.approx(known, abs=0.5)
+    torch.manual_seed(0)
+    strong = torch.arange(800) % 2 == 0
+    found = angles(augment(pattern.repeat(800, 1, 1), only(rotation=limit), strong))
+    for chosen, largest in ((found[~strong], limit), (found[strong], 2 * limit)):
+        assert float(chosen.max()) == pytest.approx(largest, abs=1)
+        assert float(chosen.min()) == pytest.approx(-largest, abs=1)
+        assert float(chosen.std()) == pytest.approx(largest / math.sqrt(3), rel=0.1)  # all angles alike
+
+
+def test_erasing_fills_a_rectangle_of_2_to_25_percent_in_its_share_of_the_images() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(800, 120, 120) * 255
+    erased = erase(x, 0.4)
+    holes = erased != x
+    hit = holes.flatten(1).any(1)
+    assert float(hit.float().mean()) == pytest.approx(0.4, abs=0.05)
+    height, width = holes.any(2).sum(1), holes.any(1).sum(1)
+    assert torch.equal(height * width, holes.sum((1, 2)))
+    area = (height * width)[hit] / 120**2
+    assert 0.0173 < float(area.min()) < 0.03  # a side may be a pixel longer or shorter
+    assert 0.24 < float(area.max()) < 0.261
+    assert float(area.mean()) == pytest.approx(0.135, abs=0.015)
+    fill = torch.where(holes, erased, 0).amax((1, 2))[hit]
+    assert torch.allclose(fill, x.mean((1, 2))[hit], atol=1e-2)
 
 
 def test_noise_has_a_deviation_of_its_own_in_each_image_up_to_the_largest() -> None:

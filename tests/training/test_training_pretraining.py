@@ -2,6 +2,7 @@
 
 import json
 import signal
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,44 @@ def test_the_encoder_never_sees_a_masked_patch(name: str) -> None:
         torch.manual_seed(0)
         auto(pixels * kept + changed * (1 - kept))
     assert torch.allclose(seen[0], seen[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["vit", "compact-vit"])
+def test_the_loss_is_what_a_plain_loop_gives(name: str) -> None:
+    """Face by face, patch by patch: what the decoder is given where, what it must fill in, which patches count."""
+    torch.manual_seed(0)
+    model = build_model(override(tiny(load_preset("quick")), [f"model.name={name}"]).model)
+    auto = MaskedAutoencoder(model, PretrainRecipe(epochs=1, width=16, mask=0.6)).eval()
+    torch.nn.init.normal_(auto.missing)
+    shown, given, tokens = [], [], auto.backbone.tokens
+
+    def watched(pixels: torch.Tensor) -> torch.Tensor:
+        shown.append(pixels)
+        return tokens(pixels)
+
+    auto.backbone.tokens = watched
+    auto.decoder.register_forward_hook(lambda _, inputs, __: given.append(inputs[0]))
+    faces = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
+    with torch.no_grad():
+        loss = auto(faces)
+        pixels, guesses = auto.preprocess(faces)[:, 0], auto.leave(auto.decoder(given[0]))
+        errors = []
+        for face in range(3):
+            corners = [(top, left) for top in (0, 8, 16, 24) for left in (0, 8, 16, 24)]
+            hidden = [not shown[0][face, :, top : top + 8, left : left + 8].any() for top, left in corners]
+            assert sum(hidden) == 10  # 0.6 of 16
+            seen = [0, *(1 + n for n in range(16) if not hidden[n])]
+            encoded = auto.enter(auto.backbone.encode(tokens(shown[0][face : face + 1])[:, seen]))[0]
+            for n, (top, left) in enumerate(corners):
+                content = auto.missing[0, 0] if hidden[n] else encoded[seen.index(n + 1)]
+                assert torch.allclose(given[0][face, n + 1], content + auto.positions[0, n + 1], atol=1e-5)
+                if hidden[n]:
+                    patch = [float(pixels[face, y, x]) for y in range(top, top + 8) for x in range(left, left + 8)]
+                    mean, deviation = statistics.mean(patch), statistics.stdev(patch)
+                    wanted = [(value - mean) / (deviation + 1e-3) for value in patch]
+                    guess = guesses[face, n + 1].tolist()
+                    errors.append(statistics.mean((g - w) ** 2 for g, w in zip(guess, wanted, strict=True)))
+    assert float(loss) == pytest.approx(statistics.mean(errors), rel=1e-5)
 
 
 def test_trainings_that_pretrain_the_same_do_so_once(tiny_dataset: Dataset, tmp_path: Path) -> None:
