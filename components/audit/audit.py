@@ -114,13 +114,9 @@ def _sample(dataset: Dataset, rows: npt.NDArray[np.int64], recipe: Recipe) -> Sa
     """Everything outside a fold, as it comes; a slice of it tells when to stop and how to calibrate."""
     validation = validation_slice(dataset, rows, recipe.data.validation_share, recipe.seed)
     train_rows = np.setdiff1d(rows, validation)
-    return Sample(
-        train_rows,
-        np.zeros(len(train_rows), np.bool_),
-        np.ones(len(train_rows)),
-        validation,
-        class_weights(dataset.labels[train_rows]),
-    )
+    once = np.ones(len(train_rows))
+    weights = class_weights(dataset.labels[train_rows], once)
+    return Sample(train_rows, np.zeros(len(train_rows), np.bool_), once, validation, weights)
 
 
 def _issues(

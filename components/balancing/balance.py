@@ -34,7 +34,7 @@ def build_sample(dataset: Dataset, data: DataRecipe, balance: BalanceRecipe, see
     labels = dataset.labels[rest]
     train, augmented = _paper(rest, labels, balance, seed) if balance.method == "paper" else (rest, rest < 0)
     weights = sampler_weights(labels, balance.sampler_power) if balance.method == "sampler" else np.ones(len(train))
-    return selection, Sample(train, augmented, weights, validation, class_weights(labels))
+    return selection, Sample(train, augmented, weights, validation, class_weights(dataset.labels[train], weights))
 
 
 def class_counts(dataset: Dataset, rows: Rows) -> dict[str, int]:
@@ -43,13 +43,16 @@ def class_counts(dataset: Dataset, rows: Rows) -> dict[str, int]:
     return dict(zip(CLASSES, counts.tolist(), strict=True))
 
 
-def class_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """scikit-learn's "balanced" weights, float32 [7]; 0 for a class without images."""
-    from sklearn.utils.class_weight import compute_class_weight  # half of what a command's start would take
+def class_weights(labels: npt.NDArray[np.int64], draws: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """scikit-learn's "balanced" weights, float32 [7]; 0 for a class without images.
 
+    labels: of a balanced sample, [M]; draws: how often each of its images is expected, [M]. What balancing has made up
+    for is not made up for again: where all classes are drawn equally often, all weights are 1.
+    """
+    counts = np.bincount(labels, draws, minlength=len(CLASSES))
     weights = np.zeros(len(CLASSES), np.float32)
-    present = np.unique(labels)
-    weights[present] = compute_class_weight("balanced", classes=present, y=labels)
+    present = counts > 0
+    weights[present] = counts.sum() / (np.count_nonzero(present) * counts[present])
     return weights
 
 

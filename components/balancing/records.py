@@ -46,7 +46,7 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class BalanceRecipe:
-    """How the classes are balanced; class weights for the loss are computed whatever the method."""
+    """How the classes are balanced; class weights for the loss make up for what then is left of the imbalance."""
 
     __pydantic_config__: ClassVar[Any] = _FORM
 
@@ -95,7 +95,7 @@ class Sample:
     validation: Rows
     """int64 [V], ascending rows of the dataset, none of them in `train`."""
     class_weights: npt.NDArray[np.float32]
-    """float32 [7], inverse class frequency before balancing, mean 1 over images; 0 for an absent class."""
+    """float32 [7], inverse frequency of the classes as they are drawn, mean 1 over draws; 0 for an absent class."""
 
     @property
     def digest(self) -> str:

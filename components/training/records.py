@@ -81,7 +81,8 @@ class LossRecipe:
     __pydantic_config__: ClassVar[Any] = _FORM
 
     name: Literal["cross-entropy", "weighted", "focal"] = "cross-entropy"
-    """`weighted`: balanced class weights; `focal`: Lin et al. 2017, equation 5."""
+    """`weighted`: class weights that make up for what `balance` leaves of the imbalance; `focal`: Lin et al. 2017,
+    equation 5."""
     focal_alpha: float = 0.25
     """`focal`: weight of the loss (paper: 0.25); 0 to 1."""
     focal_gamma: float = 2.0

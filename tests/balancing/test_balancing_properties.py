@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_class_weight
 
 from components.balancing import BalanceRecipe, DataRecipe, Sample, Selection, build_sample, paper_targets
 from components.balancing.balance import TRANSFORMED
@@ -33,7 +34,7 @@ BALANCE = st.builds(
     method=st.sampled_from(["none", "paper", "sampler"]),
     max_class_limit=st.floats(0.35, 0.6),
     oversample_factor=st.floats(1.5, 3),
-    sampler_power=st.floats(0, 1),
+    sampler_power=st.floats(0, 1) | st.just(1.0),
 )
 
 
@@ -146,12 +147,30 @@ def test_weights_draw_classes_by_the_power_of_their_counts(
     labels = dataset.labels[np.setdiff1d(selection.kept, sample.validation)]
     counts = np.bincount(labels, minlength=7)
     present = np.flatnonzero(counts)
-    assert sample.class_weights[present] == pytest.approx(len(labels) / (len(present) * counts[present]), rel=1e-5)
     drawn_weight = np.bincount(dataset.labels[sample.train], sample.weights, minlength=7)[present]
     assert sample.weights.mean() == pytest.approx(1)
     if balance.method == "sampler":
         wanted = counts[present] ** (1 - balance.sampler_power)
         assert drawn_weight == pytest.approx(wanted * len(labels) / wanted.sum())
+
+
+@FEW
+@given(samples())
+def test_class_weights_make_up_for_what_balancing_leaves_and_no_more(
+    drawn: tuple[Dataset, DataRecipe, BalanceRecipe, Selection, Sample],
+) -> None:
+    """Draws times weight are equal for all classes, as scikit-learn has it for images that are drawn once each."""
+    dataset, _, balance, _, sample = drawn
+    labels = dataset.labels[sample.train]
+    present = np.unique(labels)
+    draws = np.bincount(labels, sample.weights, minlength=7)[present]
+    weights = sample.class_weights[present]
+    assert draws * weights == pytest.approx(np.full(len(present), draws.sum() / len(present)), rel=1e-5)
+    assert set(np.flatnonzero(sample.class_weights)) == set(present)
+    if balance.method == "none":
+        assert np.array_equal(weights, np.float32(compute_class_weight("balanced", classes=present, y=labels)))
+    if balance.method == "sampler" and balance.sampler_power == 1:
+        assert weights == pytest.approx(1)
 
 
 @FEW
