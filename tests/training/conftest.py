@@ -29,9 +29,12 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "model.safetensors")
 
 
-def torchrun(dataset: Dataset, out: Path, processes: int, *more: str) -> "subprocess.CompletedProcess[str]":
+def torchrun(
+    dataset: Dataset, out: Path, processes: int, *more: str, script: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """script: a file that is run in place of the training's own `-m components.training`."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    called = arguments(dataset, out, *more)
+    called = [str(script), *called[2:]] if script else called
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command, *arguments(dataset, out, *more)], env=environment, capture_output=True, text=True, timeout=200
-    )
+    return subprocess.run([*command, *called], env=environment, capture_output=True, text=True, timeout=200)

@@ -1,6 +1,7 @@
 """Whole trainings with the options beyond the plain loop: teacher, frozen parts, sizes, flips, two processes."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,58 @@ def test_a_batch_that_two_processes_cannot_share_is_refused(tiny_dataset: Datase
     done = torchrun(tiny_dataset, tmp_path / "run", 2, "--set", "batch_size=33")
     assert done.returncode != 0
     assert "cannot be shared by 2 processes" in done.stderr
+
+
+DRAWN = """
+import hashlib, os, sys
+from pathlib import Path
+import torch
+import torch.distributed as distributed
+from components.training import loop, module
+from components.training.__main__ import main
+folder, stop, augment, begin = Path("{folder}"), {stop}, module.augment, loop.Progress.on_epoch_begin
+def told(images, recipe, strong):
+    same = torch.arange(48.0 * 48).reshape(1, 48, 48).repeat(len(images), 1, 1)
+    drawn = augment(same, recipe, torch.zeros(len(images), dtype=torch.bool))
+    with (folder / f"{distributed.get_rank()}.txt").open("a") as stream:
+        stream.write(hashlib.sha256(drawn.numpy().tobytes()).hexdigest() + "\\n")
+    return images.float()
+def stopped(self, args, state, control, **more):
+    if stop and state.epoch and round(state.epoch) == 1:
+        distributed.barrier()  # both have written their part of the checkpoint
+        os._exit(3)
+    return begin(self, args, state, control, **more)
+module.augment, loop.Progress.on_epoch_begin = told, stopped
+sys.exit(main())
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)  # starts two processes three times
+def test_two_processes_vary_their_images_differently_and_go_on_as_they_were(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """What augmentation would make of one and the same picture, step by step, in either process."""
+
+    def trained(name: str, stop: bool) -> "subprocess.CompletedProcess[str]":
+        script = tmp_path / f"{name}.py"
+        (tmp_path / name / "drawn").mkdir(parents=True, exist_ok=True)
+        script.write_text(DRAWN.replace("{folder}", str(tmp_path / name / "drawn")).replace("{stop}", str(stop)))
+        sets = ("--set", "epochs=2", "--set", "batch_size=32", "--set", "augment.mixup=0.4")
+        return torchrun(tiny_dataset, tmp_path / name / "run", 2, *sets, script=script)
+
+    assert trained("stopped", True).returncode != 0
+    for name in ("whole", "stopped"):
+        done = trained(name, False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert "resuming from step" in done.stdout
+    drawn = {
+        name: [(tmp_path / name / "drawn" / f"{rank}.txt").read_text().split() for rank in range(2)]
+        for name in ("whole", "stopped")
+    }
+    first, second = drawn["whole"]
+    assert len(first) == len(second) > 10
+    assert not set(first) & set(second)
+    assert drawn["stopped"] == drawn["whole"]
+    whole, resumed = (weights(tmp_path / name / "run") for name in ("whole", "stopped"))
+    assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
