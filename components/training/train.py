@@ -100,6 +100,8 @@ def train(job: Job, say: Callable[[str], None] = print, callbacks: Sequence[Trai
     )
     for callback in callbacks:
         trainer.add_callback(callback)
+    if processes.num_processes > 1:  # the Trainer seeds all alike: image i of each would be turned and mixed the same
+        set_seed(job.recipe.seed + processes.process_index)
     checkpoint = last_checkpoint(job.out / CHECKPOINTS, say, main)
     if checkpoint and _has_stopped(Path(checkpoint), job.recipe.patience):
         trainer.take_best(Path(checkpoint))
