@@ -9,10 +9,10 @@ NO_SECRETS := (sha256|digest|fingerprint)": "[0-9a-f-]{16,64}"|user:password@|th
 FILES := { git ls-files -z 2>/dev/null || find . -type f -not -path "./.*" -print0; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve up drift test test-stack audit lint typecheck format docs lock benchmark clean
+.PHONY: help setup run serve up drift test test-champion test-stack audit lint typecheck format docs lock benchmark clean
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("ferline needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
@@ -42,6 +42,11 @@ test: $(STAMP) lint typecheck ## Lint, types and every test that needs no GPU, d
 test-stack: $(STAMP) ## Real servers, workers and clusters, the team stack and its faults; needs Debian's postgresql and libfaketime
 	$(BIN)/python -m pytest -m stack -v tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile -m "e2e and not stack" tests
+
+test-champion: $(STAMP) ## tests/model on the champion of FERLINE_HOME, which `make run` trains
+	@shown=$$($(BIN)/ferline models show champion --json) || { printf '%s\n' "$$shown" >&2; exit 1; }; \
+	folder=$$(printf '%s' "$$shown" | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["folder"])') && \
+	FERLINE_TEST_MODEL="$$folder/model.onnx" $(BIN)/python -m pytest tests/model
 
 lint: $(STAMP) ## ruff, import contracts, schemas of compose file, workflow and manifests, no secrets
 	$(BIN)/ruff check .

@@ -23,7 +23,12 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL's conversion to gray
 
 
 class Preprocess(nn.Module):
-    """uint8 or float images, gray [B, H, W] or RGB [B, 3, H, W], 0-255 -> float32 [B, C, S, S], on their device."""
+    """uint8 or float images, gray [B, H, W] or RGB [B, 3, H, W], 0-255 -> float32 [B, C, S, S], on their device.
+
+    With three channels and the default normalisation this is transformers' ViTImageProcessor: on float images within
+    1e-5. On uint8 ones the processor rounds to whole gray levels between the two passes of its resizing and after
+    them, and this does not: up to 2/255, one gray level on the scale -1 to 1, differ.
+    """
 
     def __init__(self, size: int, channels: int, normalisation: Normalisation) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.main import get_command
 
 from components.settings import Settings
@@ -40,6 +41,15 @@ def test_every_target_of_make_is_there() -> None:
     called = {line.split()[1] for line in shown("make")}
     assert called >= {"run", "test"}
     assert called <= targets
+
+
+def test_the_workflow_calls_targets_of_make_and_tests_the_champion_that_it_trained() -> None:
+    jobs = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    steps = {name: [step.get("run", "") for step in job["steps"]] for name, job in jobs.items()}
+    described = re.findall(r"^([a-z-]+):.*## ", (REPOSITORY / "Makefile").read_text(), flags=re.M)
+    called = {step.removeprefix("make ") for job in steps.values() for step in job if step.startswith("make ")}
+    assert called <= set(described)
+    assert steps["run"].index("make run") < steps["run"].index("make test-champion")
 
 
 def test_the_command_line_is_described_as_it_is() -> None:
