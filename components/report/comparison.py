@@ -11,7 +11,7 @@ from components.balancing.records import BalanceRecipe, DataRecipe
 from components.dataset import Dataset
 from components.errors import DataError
 from components.evaluation.records import Evaluation, Interval
-from components.evaluation.repeats import Gain, Spread, gains, spread
+from components.evaluation.repeats import Gain, Spread, gains, mean_intervals, spread
 from components.evaluation.tables import is_fer2013
 from components.labels import CLASSES
 from components.report.build import ModelRun
@@ -80,7 +80,7 @@ class RepeatFigures:
 
 @dataclass(frozen=True)
 class ModelFigures:
-    """One model over all seeds; shares 0 to 1. An interval is that of the first seed alone, over test images."""
+    """One model over all seeds; shares 0 to 1. An interval is that of the mean over the seeds, over test images."""
 
     name: str
     recipe: Recipe
@@ -150,6 +150,8 @@ def compare(contest: Contest) -> Comparison:
         if {r.run.evaluation.test_digest for r in group} != {evaluation.test_digest}:
             raise DataError(f"{name} was scored on other test images than {first.run.name}: evaluate it again.")
     labels = first.run.predictions["label"].to_numpy(np.int64)
+    given = {name: [answers(repeat) for repeat in group] for name, group in contest.models.items()}
+    around = mean_intervals(labels, given)
     return Comparison(
         split=evaluation.split,
         n=evaluation.figures.n,
@@ -165,8 +167,8 @@ def compare(contest: Contest) -> Comparison:
         hardware=tuple(sorted({repeat.hardware for repeat in repeats})),
         energy_sources=tuple(sorted({repeat.run.summary.energy_source for repeat in repeats})),
         command=contest.command,
-        models=tuple(_model(name, group) for name, group in contest.models.items()),
-        gains=gains(labels, {name: [answers(r) for r in group] for name, group in contest.models.items()}),
+        models=tuple(_model(name, group, *around[name]) for name, group in contest.models.items()),
+        gains=gains(labels, given),
     )
 
 
@@ -181,7 +183,7 @@ def answers(repeat: Repeat) -> npt.NDArray[np.int64]:
     return classes
 
 
-def _model(name: str, group: Sequence[Repeat]) -> ModelFigures:
+def _model(name: str, group: Sequence[Repeat], accuracy: Interval, macro_f1: Interval) -> ModelFigures:
     found = [repeat.run.evaluation for repeat in group]
     bare = [e.without_twins for e in found if e.without_twins]
     repeats = tuple(map(_repeat, group))
@@ -191,9 +193,9 @@ def _model(name: str, group: Sequence[Repeat]) -> ModelFigures:
         recipe=group[0].recipe,
         parameters=group[0].run.summary.parameters,
         accuracy=spread([e.figures.accuracy for e in found]),
-        accuracy_interval=found[0].figures.accuracy_interval,
+        accuracy_interval=accuracy,
         macro_f1=spread([e.figures.macro_f1 for e in found]),
-        macro_f1_interval=found[0].figures.macro_f1_interval,
+        macro_f1_interval=macro_f1,
         accuracy_without_twins=spread([f.accuracy for f in bare]) if bare else None,
         macro_f1_without_twins=spread([f.macro_f1 for f in bare]) if bare else None,
         test_loss=spread([e.figures.nll for e in found]),

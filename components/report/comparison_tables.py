@@ -78,9 +78,12 @@ def origin(comparison: Comparison) -> str:
 
 def doubt(comparison: Comparison) -> str:
     """What stands in brackets."""
-    several = len(comparison.seeds) > 1
-    mean = "Mean over the seeds; seeds: least to greatest over them; " if several else ""
-    return f"{mean}images: 95 % bootstrap interval over the test images, of seed {comparison.seeds[0]} alone."
+    if len(comparison.seeds) == 1:
+        return "Images: 95 % bootstrap interval over the test images."
+    return (
+        "Mean over the seeds; seeds: least to greatest over them; images: 95 % bootstrap interval of that mean over "
+        "the test images, the seeds held fixed."
+    )
 
 
 def data_words(comparison: Comparison) -> str:
