@@ -111,10 +111,11 @@ def _print(outcome: "ComparisonOutcome") -> None:
     record = json.loads((folder / RECORD).read_text())
     seeds = ", ".join(map(str, record["seeds"]))
     title = f"{record['split']}, n = {record['n']}; mean over seeds {seeds} (least to greatest)"
-    table = Table("model", "macro-F1", "accuracy", "test loss", "minutes", title=title)
+    table = Table("model", "macro-F1", "accuracy", "test loss", "minutes", "pretraining, minutes", title=title)
     for model in record["models"]:
         shares = (f"{100 * f['mean']:.1f} % ({100 * f['low']:.1f} to {100 * f['high']:.1f})" for f in
                   (model["macro_f1"], model["accuracy"]))  # fmt: skip
-        table.add_row(model["name"], *shares, f"{model['test_loss']['mean']:.3f}", f"{model['minutes']['mean']:.1f}")
+        loss, *minutes = (model[name]["mean"] for name in ("test_loss", "minutes", "pretraining_minutes"))
+        table.add_row(model["name"], *shares, f"{loss:.3f}", *(f"{value:.1f}" for value in minutes))
     console.print(table)
     console.print(f"report  {folder / PAGE}", highlight=False, soft_wrap=True)

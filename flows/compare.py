@@ -15,7 +15,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.assets import materialize
 from prefect.runtime import flow_run
 
-from components.dataset import Dataset, open_dataset
+from components.dataset import Dataset, file_sha256, open_dataset
 from components.errors import TrainingError
 from components.report import ModelRun
 from components.report.comparison import Comparison, Contest, Repeat
@@ -146,13 +146,16 @@ def _command(dataset: Dataset, comparison: ComparisonParameters) -> str:
 def _repeat(entrant: Entrant) -> Repeat:
     run, evaluation = fetch(entrant.run_uri), fetch(entrant.evaluation_uri)
     environment = json.loads((run / "environment.json").read_text())
+    pretraining, pretraining_s, pretraining_wh = pretraining_of(run)
     return Repeat(
         seed=entrant.seed,
         run_uri=entrant.run_uri,
         evaluation_uri=entrant.evaluation_uri,
         recipe=read_recipe(run),
         hardware=f"{environment['device']}, torch {environment['torch']}",
-        pretraining_s=sum(line["seconds"] for line in read_epochs(run, PRETRAINING)),
+        pretraining=pretraining,
+        pretraining_s=pretraining_s,
+        pretraining_wh=pretraining_wh,
         run=ModelRun(
             name=entrant.preset,
             summary=read_summary(run),
@@ -162,6 +165,14 @@ def _repeat(entrant: Entrant) -> Repeat:
             model=run / "model.onnx",
         ),
     )
+
+
+def pretraining_of(run: Path) -> tuple[str, float, float | None]:
+    """Digest of the log, seconds and Wh of a run's masked pretraining; None where a line lacks its energy."""
+    lines = read_epochs(run, PRETRAINING)
+    energy = [line["energy_wh"] for line in lines if "energy_wh" in line]
+    digest = file_sha256(run / PRETRAINING) if lines else ""
+    return digest, sum(line["seconds"] for line in lines), sum(energy) if len(energy) == len(lines) else None
 
 
 def _without_pictures(text: Path) -> str:
@@ -182,7 +193,7 @@ def _track(key: str, contest: Contest, figures: Comparison, dataset_uri: str, fo
         for model in figures.models:
             means = {
                 "accuracy": model.accuracy, "macro_f1": model.macro_f1, "test_loss": model.test_loss,
-                "minutes": model.minutes,
+                "minutes": model.minutes, "pretraining_minutes": model.pretraining_minutes,
             }  # fmt: skip
             run.log_metrics({f"{model.name}/{name}": figure.mean for name, figure in means.items()})
         run.log_files(folder)

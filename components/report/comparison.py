@@ -17,7 +17,8 @@ from components.labels import CLASSES
 from components.report.build import ModelRun
 from components.training.records import Recipe
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 counted a pretraining's minutes among all others."""
 MINUTE = 60
 
 
@@ -31,8 +32,12 @@ class Repeat:
     recipe: Recipe
     hardware: str
     """Device, threads and library in words."""
+    pretraining: str
+    """Digest of the masked pretraining's log, equal where trainings begin from the same one; empty without one."""
     pretraining_s: float
-    """Time of the masked pretraining, 0 without one; the summary's own does not hold it."""
+    """What it took, 0 without one; the summary's own time does not hold it."""
+    pretraining_wh: float | None
+    """0 without one; None where it was not measured."""
     run: ModelRun
 
 
@@ -71,9 +76,14 @@ class RepeatFigures:
     epochs: int
     best_epoch: int
     minutes: float
-    """All epochs, a masked pretraining among them."""
+    """Of the epochs with labels."""
     energy_wh: float | None
-    """Of the epochs with labels; None where it was not measured."""
+    """The same; None where it was not measured."""
+    pretraining: str
+    """Digest of the masked pretraining's log, equal where trainings begin from the same one; empty without one."""
+    pretraining_minutes: float
+    pretraining_wh: float | None
+    """Both 0 without a pretraining; None where it was not measured."""
     images_per_second: float
     peak_memory_mb: float
 
@@ -101,6 +111,9 @@ class ModelFigures:
     """True class (row) by answer (column), summed over the seeds."""
     minutes: Spread
     energy_wh: Spread | None
+    """These two are of the epochs with labels; None where one of the seeds was not measured."""
+    pretraining_minutes: Spread
+    pretraining_wh: Spread | None
     repeats: tuple[RepeatFigures, ...]
 
 
@@ -187,7 +200,6 @@ def _model(name: str, group: Sequence[Repeat], accuracy: Interval, macro_f1: Int
     found = [repeat.run.evaluation for repeat in group]
     bare = [e.without_twins for e in found if e.without_twins]
     repeats = tuple(map(_repeat, group))
-    energy = [r.energy_wh for r in repeats if r.energy_wh is not None]
     return ModelFigures(
         name=name,
         recipe=group[0].recipe,
@@ -204,9 +216,16 @@ def _model(name: str, group: Sequence[Repeat], accuracy: Interval, macro_f1: Int
         f1_by_class=_by_class(found),
         confusion=tuple(map(tuple, np.sum([e.confusion for e in found], axis=0).tolist())),
         minutes=spread([r.minutes for r in repeats]),
-        energy_wh=spread(energy) if len(energy) == len(repeats) else None,
+        energy_wh=_measured([r.energy_wh for r in repeats]),
+        pretraining_minutes=spread([r.pretraining_minutes for r in repeats]),
+        pretraining_wh=_measured([r.pretraining_wh for r in repeats]),
         repeats=repeats,
     )
+
+
+def _measured(values: Sequence[float | None]) -> Spread | None:
+    known = [value for value in values if value is not None]
+    return spread(known) if len(known) == len(values) else None
 
 
 def _by_class(found: Sequence[Evaluation]) -> dict[str, Spread]:
@@ -226,8 +245,11 @@ def _repeat(repeat: Repeat) -> RepeatFigures:
         ece=evaluation.ece,
         epochs=summary.epochs,
         best_epoch=summary.best_epoch,
-        minutes=(summary.seconds + repeat.pretraining_s) / MINUTE,
+        minutes=summary.seconds / MINUTE,
         energy_wh=summary.energy_wh,
+        pretraining=repeat.pretraining,
+        pretraining_minutes=repeat.pretraining_s / MINUTE,
+        pretraining_wh=repeat.pretraining_wh,
         images_per_second=summary.images_per_second,
         peak_memory_mb=summary.peak_memory_mb,
     )

@@ -84,11 +84,17 @@ def _leading(comparison: Comparison) -> list[tuple[str, str, str]]:
     """The best model, and what it took."""
     best = max(comparison.models, key=lambda model: model.macro_f1.mean)
     energy = f", {best.energy_wh.mean:.1f} Wh" if best.energy_wh else ""
+    before = best.pretraining_minutes.mean
+    apart = f", after {before:.1f} min of pretraining" if before else ""
     return [
         ("best macro-F1", percent(best.macro_f1.mean), f"{best.name}, mean over {best.macro_f1.n} seeds"),
         ("its accuracy", percent(best.accuracy.mean), f"{comparison.split}, n = {comparison.n:,}"),
         ("its test loss", f"{best.test_loss.mean:.3f}", "nats, calibrated"),
-        ("one training of it", f"{best.minutes.mean:.1f} min", f"{best.parameters / 1e6:.2f} M parameters{energy}"),
+        (
+            "one training of it",
+            f"{best.minutes.mean:.1f} min",
+            f"{best.parameters / 1e6:.2f} M parameters{energy}{apart}",
+        ),
     ]
 
 

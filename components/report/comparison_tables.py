@@ -1,6 +1,6 @@
 """A comparison's tables in words: the same cells for Markdown and HTML.
 
-Table 1 sets all models side by side, Table 2 the ViT's regimes; both after M. Di Iorio, "Emotion Recognition Using
+The first sets all models side by side, the second the ViT's regimes; both after M. Di Iorio, "Emotion Recognition Using
 Vision Transformers", whose own accuracies stand below in rows marked as the paper's where the images are FER-2013's.
 """
 
@@ -32,6 +32,8 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     paper: tuple[tuple[Cell, ...], ...] = ()
+    note: str = ""
+    """What is said below the table, of the rows themselves."""
 
     @property
     def words(self) -> frozenset[int]:
@@ -39,9 +41,10 @@ class Table:
         return frozenset(k for k, name in enumerate(self.head) if name in WORDS)
 
     def markdown(self) -> str:
-        """Title, caption and table."""
+        """Title, caption, table and note."""
         rows = [[_text(cell) for cell in row] for row in (*self.rows, *self.paper)]
-        return f"## {self.title}\n\n{self.caption}\n\n{markdown(self.head, rows)}\n"
+        pieces = [f"## {self.title}", self.caption, markdown(self.head, rows), *([self.note] if self.note else [])]
+        return "\n\n".join(pieces) + "\n"
 
 
 def _text(cell: Cell) -> str:
@@ -49,11 +52,12 @@ def _text(cell: Cell) -> str:
 
 
 def tables(comparison: Comparison) -> tuple[Table, ...]:
-    """All tables, in the order in which they are read; Table 2 only where there is a ViT."""
+    """All tables, in the order in which they are read; that of the regimes only where there is a ViT."""
     regimes = [model for model in comparison.models if model.recipe.model.name == "vit"]
     return (
         _models(comparison),
         *([_regimes(comparison, regimes)] if regimes else []),
+        _costs(comparison),
         *([_pairs(comparison)] if comparison.gains else []),
         _classes(comparison),
         _runs(comparison),
@@ -177,28 +181,27 @@ def _nats(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _cost(model: ModelFigures) -> tuple[Cell, Cell]:
-    """Means alone: what each training took stands in the last table."""
-    energy = _amount(model.energy_wh.mean) if model.energy_wh else "not measured"
-    return (_amount(model.minutes.mean),), (energy,)
+def _energy_words(comparison: Comparison) -> str:
+    sources = [
+        f"{source}, of the whole machine, other processes included" if source.startswith("codecarbon") else source
+        for source in comparison.energy_sources
+    ]
+    return f"Energy: {'; '.join(sources)}."
 
 
-def _cost_words(comparison: Comparison) -> str:
-    apart = any(model.recipe.pretrain.epochs for model in comparison.models)
-    whole = ", the masked pretraining on the same images included" if apart else ""
-    labelled = ", of the epochs with labels" if apart else ""
-    return f"Minutes: all epochs of one training{whole}. Energy: {'; '.join(comparison.energy_sources)}{labelled}."
+def _apart(there: bool, minutes: Cell, energy: Cell) -> tuple[Cell, Cell]:
+    """The two columns of a masked pretraining."""
+    return (minutes, energy) if there else (("none",), ("none",))
 
 
 def _models(comparison: Comparison) -> Table:
-    head = ("model", "network", "accuracy", "macro-F1", "accuracy without twins", "test loss", "ECE", "parameters",
-            "minutes", "energy, Wh")  # fmt: skip
+    head = ("model", "network", "accuracy", "macro-F1", "accuracy without twins", "test loss", "ECE", "parameters")
     blanks: tuple[Cell, ...] = (("",),) * (len(head) - 3)
     bare = comparison.n - comparison.twins
     caption = (
         f"{origin(comparison)} {doubt(comparison)} {data_words(comparison)} Without twins: the {bare:,} test images "
         "that have no identical or nearly identical one in Training. Test loss, the same for every model: mean -log p "
-        f"of the true class, calibrated, nats. ECE: expected calibration error. {_cost_words(comparison)}"
+        f"of the true class, calibrated, nats. ECE: expected calibration error."
     )
     paper = tuple(
         (("*the paper's*",), (network,), (_as_printed(accuracy),), *blanks)
@@ -207,7 +210,7 @@ def _models(comparison: Comparison) -> Table:
     if comparison.fer2013:
         caption += " The paper's rows are its own figures: pretrained weights, its test split, no interval."
     return Table(
-        "table-1", "Table 1: the models", caption, head,
+        "models", "The models", caption, head,
         tuple(_model_row(model) for model in comparison.models), paper if comparison.fer2013 else (),
     )  # fmt: skip
 
@@ -219,14 +222,14 @@ def _model_row(model: ModelFigures) -> tuple[Cell, ...]:
         _over(model.accuracy, percent, model.accuracy_interval),
         _over(model.macro_f1, percent, model.macro_f1_interval),
         _over(bare, percent) if bare else ("none",), _over(model.test_loss, _nats), (_nats(model.ece.mean),),
-        (f"{model.parameters / 1e6:.2f} M",), *_cost(model),
+        (f"{model.parameters / 1e6:.2f} M",),
     )  # fmt: skip
 
 
 def _regimes(comparison: Comparison, regimes: Sequence[ModelFigures]) -> Table:
     reference = regimes[0].name
     head = ("model", "regime", "weights before", "best epoch", "accuracy", "macro-F1", "test loss",
-            "gain in macro-F1, points", "minutes", "energy, Wh")  # fmt: skip
+            "gain in macro-F1, points")  # fmt: skip
     over = {gain.theirs: gain for gain in comparison.gains if gain.ours == reference}
     rows = []
     for model in regimes:
@@ -237,18 +240,17 @@ def _regimes(comparison: Comparison, regimes: Sequence[ModelFigures]) -> Table:
             (model.name,), (regime_words(model.recipe),), (start_words(model.recipe),), (best,),
             _over(model.accuracy, percent, model.accuracy_interval),
             _over(model.macro_f1, percent, model.macro_f1_interval), _over(model.test_loss, _nats), over_first,
-            *_cost(model),
         ))  # fmt: skip
-    blanks: tuple[Cell, ...] = (("",),) * 5
+    blanks: tuple[Cell, ...] = (("",),) * 3
     paper = ((("*the paper's*",), ("full, warm-up and then plateau",), (PAPER_VIT,), ("",),
               (_as_printed(PAPER_ACCURACY[PAPER_VIT]),), *blanks),)  # fmt: skip
     gained = f" Gain: over {reference}, mean over the seeds, with the 95 % paired bootstrap interval over test images."
     caption = (
         f"{origin(comparison)} {doubt(comparison)}{gained if len(regimes) > 1 else ''} Best epoch: by macro-F1 on the "
-        f"validation images, a seed each. {_cost_words(comparison)}"
+        "validation images, a seed each."
     )
     return Table(
-        "table-2", "Table 2: the ViT's regimes", caption, head, tuple(rows), paper if comparison.fer2013 else ()
+        "regimes", "The ViT's regimes", caption, head, tuple(rows), paper if comparison.fer2013 else ()
     )  # fmt: skip
 
 
@@ -258,6 +260,60 @@ def _turned(interval: Interval) -> Interval:
 
 def _points(value: float, interval: Interval) -> Cell:
     return (f"{100 * value:+.1f}", f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}")
+
+
+def _costs(comparison: Comparison) -> Table:
+    head = ("model", "minutes", "energy, Wh", "pretraining, minutes", "pretraining, Wh")
+    rows = tuple(
+        ((model.name,), *_took(model.minutes, model.energy_wh),
+         *_apart(any(r.pretraining for r in model.repeats), *_took(model.pretraining_minutes, model.pretraining_wh)))
+        for model in comparison.models
+    )  # fmt: skip
+    several = ", mean over the seeds; seeds: least to greatest over them" if len(comparison.seeds) > 1 else ""
+    caption = (
+        f"{origin(comparison)} Minutes and Wh: the epochs with labels of one training{several}. Pretraining: masked, "
+        f"on the same images, before the first label. {_energy_words(comparison)}"
+    )
+    return Table("cost", "Time and energy", caption, head, rows, note=_spent(comparison))
+
+
+def _took(minutes: Spread, energy: Spread | None) -> tuple[Cell, Cell]:
+    return _over(minutes, _amount), _over(energy, _amount) if energy else ("not measured",)
+
+
+def _spent(comparison: Comparison) -> str:
+    """Who shares a pretraining, and what everything took with each pretraining counted once."""
+    runs = [r for model in comparison.models for r in model.repeats]
+    pretrainings = {r.pretraining: r for r in runs if r.pretraining}
+    said = [
+        f"{' and '.join(names)} begin from the same pretraining under seed{'s' * (len(seeds) > 1)} "
+        f"{', '.join(map(str, seeds))}: it was spent once and stands in the row of each."
+        for names, seeds in _sharing(comparison).items()
+    ]
+    total = _sum([(r.minutes, r.energy_wh) for r in runs])
+    if not pretrainings:
+        return f"Spent in all: {total}."
+    once = _sum([(r.pretraining_minutes, r.pretraining_wh) for r in pretrainings.values()])
+    return " ".join([*said, f"Spent in all: {total} with labels; {once} for pretraining, each counted once."])
+
+
+def _sharing(comparison: Comparison) -> dict[tuple[str, ...], list[int]]:
+    """Models that begin from one pretraining -> the seeds under which they do."""
+    begun: dict[tuple[int, str], list[str]] = {}
+    for model in comparison.models:
+        for r in model.repeats:
+            begun.setdefault((r.seed, r.pretraining), []).append(model.name)
+    found: dict[tuple[str, ...], list[int]] = {}
+    for (seed, pretraining), names in begun.items():
+        if pretraining and len(names) > 1:
+            found.setdefault(tuple(names), []).append(seed)
+    return found
+
+
+def _sum(spent: Sequence[tuple[float, float | None]]) -> str:
+    known = [energy for _, energy in spent if energy is not None]
+    energy = f"{_amount(sum(known))} Wh" if len(known) == len(spent) else "energy not measured"
+    return f"{_amount(sum(minutes for minutes, _ in spent))} minutes and {energy}"
 
 
 def _pairs(comparison: Comparison) -> Table:
@@ -297,13 +353,17 @@ def _classes(comparison: Comparison) -> Table:
 
 def _runs(comparison: Comparison) -> Table:
     head = ("model", "seed", "accuracy", "macro-F1", "test loss", "ECE", "epochs (best)", "minutes", "energy, Wh",
-            "images/s", "memory, MB")  # fmt: skip
+            "pretraining, minutes", "pretraining, Wh", "images/s", "memory, MB")  # fmt: skip
     rows = tuple(
         ((model.name,), (str(r.seed),), (percent(r.accuracy),), (percent(r.macro_f1),), (_nats(r.test_loss),),
-         (_nats(r.ece),), (f"{r.epochs} ({r.best_epoch})",), (_amount(r.minutes),),
-         ("not measured" if r.energy_wh is None else _amount(r.energy_wh),), (f"{r.images_per_second:.0f}",),
-         (f"{r.peak_memory_mb:.0f}",))
+         (_nats(r.ece),), (f"{r.epochs} ({r.best_epoch})",), (_amount(r.minutes),), _energy(r.energy_wh),
+         *_apart(bool(r.pretraining), (_amount(r.pretraining_minutes),), _energy(r.pretraining_wh)),
+         (f"{r.images_per_second:.0f}",), (f"{r.peak_memory_mb:.0f}",))
         for model in comparison.models for r in model.repeats
     )  # fmt: skip
-    caption = f"{origin(comparison)} Each of the {len(rows)} trainings by itself. {_cost_words(comparison)}"
+    caption = f"{origin(comparison)} Each of the {len(rows)} trainings by itself. {_energy_words(comparison)}"
     return Table("runs", "Every training", f"{caption} Memory: the peak of the process.", head, rows)
+
+
+def _energy(wh: float | None) -> Cell:
+    return ("not measured" if wh is None else _amount(wh),)

@@ -78,8 +78,8 @@ def test_the_report_tells_images_and_seeds_and_looks_at_public_test_alone(compar
     record = json.loads((folder / "comparison.json").read_text())
     assert (record["split"], record["n"], record["seeds"]) == ("PublicTest", 70, [0, 1])
     text = (folder / "comparison.md").read_text()
-    assert "## Table 1" in text
-    assert "## Table 2" in text
+    assert "## The models" in text
+    assert "## The ViT's regimes" in text
     assert text.count("PublicTest, n = 70; seeds 0, 1.") == text.count("\n| --- |")
     assert "rollout of vit-warmup-48" in (folder / "report.html").read_text()
     assert not list(bench.home.glob("store/evaluations/*PrivateTest*"))
@@ -109,6 +109,19 @@ def test_a_third_call_trains_nothing_and_ends_with_the_same_comparison(compared:
     assert json.loads(done.stdout) == outcome
     assert " epoch 1:" not in done.stderr
     assert {path.name for path in results.iterdir()} == names
+
+
+def test_a_pretraining_is_read_with_its_energy_where_every_epoch_has_one(tmp_path: Path) -> None:
+    from flows.compare import pretraining_of
+
+    assert pretraining_of(tmp_path) == ("", 0, 0)
+    lines = [{"epoch": 1, "seconds": 60.0, "energy_wh": 1.5}, {"epoch": 2, "seconds": 30.0, "energy_wh": 0.5}]
+    (tmp_path / "pretrain.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    digest, *spent = pretraining_of(tmp_path)
+    assert (len(digest), spent) == (64, [90, 2])
+    del lines[0]["energy_wh"]
+    (tmp_path / "pretrain.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert pretraining_of(tmp_path)[1:] == (90, None)
 
 
 def test_what_is_wrong_is_said_before_anything_starts(bench: Any, tmp_path: Path) -> None:

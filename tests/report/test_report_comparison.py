@@ -23,7 +23,7 @@ from components.report import ModelRun
 from components.report.comparison import Contest, Repeat, answers, compare
 from components.report.comparison_page import SIGNED, faceless, write_comparison
 from components.report.comparison_pictures import examples
-from components.report.comparison_tables import regime_words, start_words, tables
+from components.report.comparison_tables import Table, regime_words, start_words, tables
 from components.training.recipes import load_preset
 from components.training.records import RunSummary
 
@@ -82,8 +82,8 @@ def repeat(name: str, seed: int, share: float, dataset: Dataset, model: Path) ->
     columns = {f"p_{c}": given[:, k] for k, c in enumerate(CLASSES)}
     predictions = pd.DataFrame({"id": manifest["id"].to_numpy(), "label": labels, **columns})
     run = ModelRun(name, summary, lines, evaluation, predictions, model)
-    apart = 600.0 if recipe.pretrain.epochs else 0.0
-    return Repeat(seed, f"runs/{name}-{seed}", f"evaluations/{name}-{seed}", recipe, HARDWARE, apart, run)
+    apart = (f"log of seed {seed}", 600.0, 7.5) if recipe.pretrain.epochs else ("", 0.0, 0.0)
+    return Repeat(seed, f"runs/{name}-{seed}", f"evaluations/{name}-{seed}", recipe, HARDWARE, *apart, run)
 
 
 def hold(names: Sequence[str], seeds: Sequence[int], dataset: Dataset, folder: Path) -> Contest:
@@ -110,6 +110,15 @@ def folder(contest: Contest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def table_of(contest: Contest, anchor: str) -> Table:
+    return next(table for table in tables(compare(contest)) if table.anchor == anchor)
+
+
+def row_by_model(contest: Contest, anchor: str) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Cells after the name, the last row of a name."""
+    return {row[0][0]: row[1:] for row in table_of(contest, anchor).rows}
+
+
 def test_a_figure_is_the_mean_over_seeds_beside_the_interval_of_that_mean(contest: Contest) -> None:
     comparison = compare(contest)
     found = comparison.models[0]
@@ -124,22 +133,59 @@ def test_a_figure_is_the_mean_over_seeds_beside_the_interval_of_that_mean(contes
     assert found.test_loss.mean == pytest.approx(np.mean([f.nll for f in scored]))
 
 
-def test_minutes_hold_the_pretraining_and_energy_is_none_where_a_run_has_none(contest: Contest) -> None:
+def test_minutes_and_energy_are_those_with_labels_and_a_pretraining_stands_apart(contest: Contest) -> None:
     baseline, warmup, _ = compare(contest).models
-    assert baseline.minutes.mean == pytest.approx((301 + 600) / 60)
-    assert warmup.minutes.mean == pytest.approx(301 / 60)
-    assert warmup.energy_wh
-    assert warmup.energy_wh.mean == pytest.approx(2.5)
-    first, *others = contest.models[NAMES[1]]
-    unmeasured = replace(first, run=replace(first.run, summary=replace(first.run.summary, energy_wh=None)))
-    known = compare(replace(contest, models={**contest.models, NAMES[1]: [unmeasured, *others]}))
-    assert known.models[1].energy_wh is None
-    assert ("not measured",) in tables(known)[0].rows[1]
+    assert (baseline.minutes.mean, warmup.minutes.mean) == (pytest.approx(301 / 60), pytest.approx(301 / 60))
+    assert (baseline.pretraining_minutes.mean, warmup.pretraining_minutes.mean) == (10, 0)
+    assert baseline.energy_wh
+    assert baseline.energy_wh.mean == pytest.approx(2.5)
+    assert baseline.pretraining_wh
+    assert baseline.pretraining_wh.mean == 7.5
+    cost = row_by_model(contest, "cost")
+    assert [cell[0] for cell in cost["vit-baseline-48"]] == ["5.02", "2.50", "10.0", "7.50"]
+    assert [cell[0] for cell in cost["vit-warmup-48"]] == ["5.02", "2.50", "none", "none"]
+    (*_, minutes, energy, _, _) = row_by_model(contest, "runs")["vit-baseline-48"]
+    assert (minutes, energy) == (("10.0",), ("7.50",))
+
+
+def test_what_was_not_measured_is_not_counted_as_nothing(contest: Contest) -> None:
+    (first, *others), warm = contest.models[NAMES[0]], contest.models[NAMES[1]]
+    summary = replace(warm[0].run.summary, energy_wh=None)
+    models = {
+        NAMES[0]: [replace(first, pretraining_wh=None), *others],
+        NAMES[1]: [replace(warm[0], run=replace(warm[0].run, summary=summary)), *warm[1:]],
+    }
+    cost = row_by_model(replace(contest, models=models), "cost")
+    assert [cell[0] for cell in cost[NAMES[0]]] == ["5.02", "2.50", "10.0", "not measured"]
+    assert [cell[0] for cell in cost[NAMES[1]]] == ["5.02", "not measured", "none", "none"]
+    assert "energy not measured with labels; 30.0 minutes and energy not measured for pretraining" in table_of(
+        replace(contest, models=models), "cost"
+    ).note  # fmt: skip
+
+
+def test_a_shared_pretraining_is_told_and_counted_once(contest: Contest) -> None:
+    baseline = contest.models[NAMES[0]]
+    as_partial = [replace(r, run=replace(r.run, name="vit-partial-48")) for r in baseline]
+    alone = replace(as_partial[2], pretraining="a log of its own")
+    shared = replace(contest, models={**contest.models, "vit-partial-48": [*as_partial[:2], alone]})
+    note = table_of(shared, "cost").note
+    assert "vit-baseline-48 and vit-partial-48 begin from the same pretraining under seeds 0, 1: it was spent" in note
+    assert "40.0 minutes and 30.0 Wh for pretraining, each counted once" in note
+    assert note in table_of(shared, "cost").markdown()
+    assert "same pretraining" not in table_of(contest, "cost").note
+
+
+def test_codecarbons_estimate_is_said_to_be_of_the_whole_machine(contest: Contest) -> None:
+    found = compare(contest)
+    for source, whole in (("codecarbon, estimate for CPU and memory", True), ("NVML counter, GPU alone", False)):
+        told = {t.anchor: t.caption for t in tables(replace(found, energy_sources=(source,)))}
+        assert all(source in told[anchor] for anchor in ("cost", "runs"))
+        assert all(("whole machine, other processes included" in told[a]) == whole for a in ("cost", "runs"))
 
 
 def test_every_table_says_weights_images_seeds_and_hardware(contest: Contest) -> None:
     told = tables(compare(contest))
-    assert [table.anchor for table in told] == ["table-1", "table-2", "pairs", "classes", "runs"]
+    assert [table.anchor for table in told] == ["models", "regimes", "cost", "pairs", "classes", "runs"]
     for table in told:
         assert "from scratch on the dataset's Training split alone" in table.caption
         assert all(words in table.caption for words in ("PublicTest, n = 70", "seeds 0, 1, 2", HARDWARE))
@@ -152,7 +198,7 @@ def test_on_fer2013_the_papers_figures_stand_in_rows_of_their_own(contest: Conte
     first, second, *_ = tables(replace(compare(contest), fer2013=True))
     assert [row[0] for row in (*first.paper, *second.paper)] == [("*the paper's*",)] * 4
     assert [cell[0] for row in first.paper for cell in row if "%" in cell[0]] == ["64.02 %", "44.73 %", "33.87 %"]
-    assert {len(row) for row in (*first.paper, *second.paper)} == {len(first.head)} == {len(second.head)}
+    assert all({len(row) for row in table.paper} == {len(table.head)} for table in (first, second))
     assert "its own figures" in first.caption
 
 
@@ -179,7 +225,7 @@ def test_regimes_and_beginnings_have_the_papers_names(preset: str, regime: str, 
 
 def test_one_seed_is_told_without_a_range(tiny_dataset: Dataset, tmp_path: Path) -> None:
     told = tables(compare(hold(NAMES[:1], (4,), tiny_dataset, tmp_path)))
-    assert [table.anchor for table in told] == ["table-1", "table-2", "classes", "runs"]
+    assert [table.anchor for table in told] == ["models", "regimes", "cost", "classes", "runs"]
     text = "".join(table.markdown() for table in told)
     assert "seed 4." in text
     assert "seeds" not in text
@@ -208,7 +254,7 @@ def test_the_folder_holds_record_page_text_and_pictures(folder: Path) -> None:
                                                                "report.html"])  # fmt: skip
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     record = json.loads((folder / "comparison.json").read_text())
-    assert (record["schema_version"], record["seeds"], len(record["gains"])) == (1, [0, 1, 2], 3)
+    assert (record["schema_version"], record["seeds"], len(record["gains"])) == (2, [0, 1, 2], 3)
 
 
 def test_the_text_links_what_may_be_published_and_no_face(folder: Path) -> None:
