@@ -194,6 +194,28 @@ def test_every_table_says_weights_images_seeds_and_hardware(contest: Contest) ->
     assert [row[0] for row in told[1].rows] == [("vit-baseline-48",), ("vit-warmup-48",)]
 
 
+def test_regimes_that_differ_in_start_or_rate_are_not_said_to_differ_by_the_regime(contest: Contest) -> None:
+    told = table_of(contest, "regimes")
+    assert (
+        "not the regime's effect: row by row they also differ in start (pretrain.epochs: 30, 0); learning rate "
+        "(optimizer.lr: 0.001, 0.0001; schedule.warmup_epochs: 0, 3)."
+    ) in told.caption
+    assert "gain" not in " ".join((*told.head, told.caption)).lower()
+    assert [row[3] for row in told.rows] == [("0.001",), ("0.0001 to 0.001",)]
+
+
+def test_regimes_that_differ_in_nothing_else_need_no_warning_and_paths_are_not_told(contest: Contest) -> None:
+    found = compare(contest)
+    first, second, cnn = found.models
+    partial = replace(first.recipe, regime="partial", top_blocks=2)
+    alike = replace(found, models=(first, replace(second, recipe=partial), cnn))
+    assert "regime's effect" not in tables(alike)[1].caption
+    taught = replace(partial, distill=replace(partial.distill, teacher="/home/somebody/runs/teacher"))
+    other = replace(found, models=(first, replace(second, recipe=taught), cnn))
+    assert "they also differ in start (distill.teacher)." in tables(other)[1].caption
+    assert "/home" not in tables(other)[1].markdown()
+
+
 def test_on_fer2013_the_papers_figures_stand_in_rows_of_their_own(contest: Contest) -> None:
     first, second, *_ = tables(replace(compare(contest), fer2013=True))
     assert [row[0] for row in (*first.paper, *second.paper)] == [("*the paper's*",)] * 4
