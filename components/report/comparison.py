@@ -12,7 +12,7 @@ from components.dataset import Dataset
 from components.errors import DataError
 from components.evaluation.records import Evaluation, Interval
 from components.evaluation.repeats import Gain, Spread, gains, mean_intervals, spread
-from components.evaluation.tables import is_fer2013
+from components.evaluation.tables import is_fer2013, macro
 from components.labels import CLASSES
 from components.report.build import ModelRun
 from components.training.records import Recipe
@@ -100,12 +100,16 @@ class ModelFigures:
     accuracy_interval: Interval
     macro_f1: Spread
     macro_f1_interval: Interval
+    macro_precision: Spread
+    macro_recall: Spread
     accuracy_without_twins: Spread | None
     macro_f1_without_twins: Spread | None
     test_loss: Spread
     """Mean -log p of the true class, calibrated, nats."""
     ece: Spread
     ece_uncalibrated: Spread
+    precision_by_class: Mapping[str, Spread]
+    recall_by_class: Mapping[str, Spread]
     f1_by_class: Mapping[str, Spread]
     confusion: tuple[tuple[int, ...], ...]
     """True class (row) by answer (column), summed over the seeds."""
@@ -208,12 +212,16 @@ def _model(name: str, group: Sequence[Repeat], accuracy: Interval, macro_f1: Int
         accuracy_interval=accuracy,
         macro_f1=spread([e.figures.macro_f1 for e in found]),
         macro_f1_interval=macro_f1,
+        macro_precision=spread([macro(e)[0] for e in found]),
+        macro_recall=spread([macro(e)[1] for e in found]),
         accuracy_without_twins=spread([f.accuracy for f in bare]) if bare else None,
         macro_f1_without_twins=spread([f.macro_f1 for f in bare]) if bare else None,
         test_loss=spread([e.figures.nll for e in found]),
         ece=spread([e.ece for e in found]),
         ece_uncalibrated=spread([e.ece_uncalibrated for e in found]),
-        f1_by_class=_by_class(found),
+        precision_by_class=_by_class(found, "precision"),
+        recall_by_class=_by_class(found, "recall"),
+        f1_by_class=_by_class(found, "f1"),
         confusion=tuple(map(tuple, np.sum([e.confusion for e in found], axis=0).tolist())),
         minutes=spread([r.minutes for r in repeats]),
         energy_wh=_measured([r.energy_wh for r in repeats]),
@@ -228,8 +236,8 @@ def _measured(values: Sequence[float | None]) -> Spread | None:
     return spread(known) if len(known) == len(values) else None
 
 
-def _by_class(found: Sequence[Evaluation]) -> dict[str, Spread]:
-    return {name: spread([e.per_class[k].f1 for e in found]) for k, name in enumerate(CLASSES)}
+def _by_class(found: Sequence[Evaluation], figure: str) -> dict[str, Spread]:
+    return {name: spread([getattr(e.per_class[k], figure) for e in found]) for k, name in enumerate(CLASSES)}
 
 
 def _repeat(repeat: Repeat) -> RepeatFigures:

@@ -210,13 +210,14 @@ def _apart(there: bool, minutes: Cell, energy: Cell) -> tuple[Cell, Cell]:
 
 
 def _models(comparison: Comparison) -> Table:
-    head = ("model", "network", "accuracy", "macro-F1", "accuracy without twins", "test loss", "ECE", "parameters")
+    head = ("model", "network", "accuracy", "macro-F1", "macro precision", "macro recall", "accuracy without twins",
+            "macro-F1 without twins", "test loss", "ECE")  # fmt: skip
     blanks: tuple[Cell, ...] = (("",),) * (len(head) - 3)
     bare = comparison.n - comparison.twins
     caption = (
-        f"{origin(comparison)} {doubt(comparison)} {data_words(comparison)} Without twins: the {bare:,} test images "
-        "that have no identical or nearly identical one in Training. Test loss, the same for every model: mean -log p "
-        f"of the true class, calibrated, nats. ECE: expected calibration error."
+        f"{origin(comparison)} {doubt(comparison)} {data_words(comparison)} Macro: the mean over the classes. Without "
+        f"twins: the {bare:,} test images that have no identical or nearly identical one in Training. Test loss, the "
+        "same for every model: mean -log p of the true class, calibrated, nats. ECE: expected calibration error."
     )
     paper = tuple(
         (("*the paper's*",), (network,), (_as_printed(accuracy),), *blanks)
@@ -231,13 +232,16 @@ def _models(comparison: Comparison) -> Table:
 
 
 def _model_row(model: ModelFigures) -> tuple[Cell, ...]:
-    bare = model.accuracy_without_twins
+    bare = [
+        _over(figure, percent) if figure else ("none",)
+        for figure in (model.accuracy_without_twins, model.macro_f1_without_twins)
+    ]
     return (
-        (model.name,), (network_words(model.recipe),),
+        (model.name,), (network_words(model.recipe), f"{model.parameters / 1e6:.2f} M parameters"),
         _over(model.accuracy, percent, model.accuracy_interval),
         _over(model.macro_f1, percent, model.macro_f1_interval),
-        _over(bare, percent) if bare else ("none",), _over(model.test_loss, _nats), (_nats(model.ece.mean),),
-        (f"{model.parameters / 1e6:.2f} M",),
+        _over(model.macro_precision, percent), _over(model.macro_recall, percent), *bare,
+        _over(model.test_loss, _nats), (_nats(model.ece.mean),),
     )  # fmt: skip
 
 
@@ -374,17 +378,25 @@ def _better(gain: Gain) -> str:
 
 
 def _classes(comparison: Comparison) -> Table:
-    seen = [sum(row) // len(comparison.seeds) for row in comparison.models[0].confusion]
+    models = comparison.models
+    seen = [sum(row) // len(comparison.seeds) for row in models[0].confusion]
     rows = tuple(
-        ((name,), (f"{n:,}",), *(_over(model.f1_by_class[name], percent) for model in comparison.models))
+        ((name,), (f"{n:,}",), *(_class(m.f1_by_class[name], m.precision_by_class[name], m.recall_by_class[name])
+                                 for m in models))
         for name, n in zip(CLASSES, seen, strict=True)
-    )
-    mean = (("mean: macro-F1",), (f"{comparison.n:,}",), *(_over(m.macro_f1, percent) for m in comparison.models))
-    several = " Mean over the seeds; seeds: least to greatest." if len(comparison.seeds) > 1 else ""
-    return Table(
-        "classes", "F1 by class", f"{origin(comparison)}{several}",
-        ("class", "images", *(model.name for model in comparison.models)), (*rows, mean),
     )  # fmt: skip
+    means = (_class(m.macro_f1, m.macro_precision, m.macro_recall) for m in models)
+    several = "; mean over the seeds; seeds: least to greatest" if len(comparison.seeds) > 1 else ""
+    return Table(
+        "classes", "F1, precision and recall by class",
+        f"{origin(comparison)} F1 first, precision and recall below it{several}.",
+        ("class", "images", *(model.name for model in models)),
+        (*rows, (("mean over classes",), (f"{comparison.n:,}",), *means)),
+    )  # fmt: skip
+
+
+def _class(f1: Spread, precision: Spread, recall: Spread) -> Cell:
+    return (*_over(f1, percent), f"precision {percent(precision.mean)}", f"recall {percent(recall.mean)}")
 
 
 def _runs(comparison: Comparison) -> Table:

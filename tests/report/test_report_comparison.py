@@ -133,6 +133,24 @@ def test_a_figure_is_the_mean_over_seeds_beside_the_interval_of_that_mean(contes
     assert found.test_loss.mean == pytest.approx(np.mean([f.nll for f in scored]))
 
 
+def test_precision_and_recall_stand_beside_f1_over_all_and_by_class(contest: Contest) -> None:
+    vgg = compare(contest).models[2]
+    scored = [r.run.evaluation.per_class for r in contest.models[vgg.name]]
+    cells = dict(zip(table_of(contest, "models").head[1:], row_by_model(contest, "models")[vgg.name], strict=True))
+    for name, figure in (("precision", vgg.macro_precision), ("recall", vgg.macro_recall)):
+        assert figure.mean == pytest.approx(np.mean([[getattr(c, name) for c in seed] for seed in scored]))
+        assert cells[f"macro {name}"][0] == f"{100 * figure.mean:.1f} %"
+    assert vgg.macro_f1_without_twins
+    assert cells["macro-F1 without twins"][0] == f"{100 * vgg.macro_f1_without_twins.mean:.1f} %"
+    *_, cell = row_by_model(contest, "classes")["sad"]
+    f1, precision, recall = (
+        np.mean([getattr(seed[CLASSES.index("sad")], name) for seed in scored])
+        for name in ("f1", "precision", "recall")
+    )
+    assert cell[0] == f"{100 * f1:.1f} %"
+    assert cell[-2:] == (f"precision {100 * precision:.1f} %", f"recall {100 * recall:.1f} %")
+
+
 def test_minutes_and_energy_are_those_with_labels_and_a_pretraining_stands_apart(contest: Contest) -> None:
     baseline, warmup, _ = compare(contest).models
     assert (baseline.minutes.mean, warmup.minutes.mean) == (pytest.approx(301 / 60), pytest.approx(301 / 60))
