@@ -26,6 +26,13 @@ def compare(
         list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")
     ] = None,
     tiny: Annotated[bool, typer.Option("--tiny", help="Shrink every recipe to seconds.")] = False,
+    own_data: Annotated[
+        bool,
+        typer.Option(
+            "--own-data",
+            help="Each preset keeps its own data and balance; without it the first preset's hold for all.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder that also gets comparison.md and its pictures, none with a face.")
     ] = None,
@@ -33,11 +40,15 @@ def compare(
         bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")
     ] = False,
 ) -> None:
-    """Train, evaluate and report; what is interrupted is started again by the same line, and goes on."""
+    """Train, evaluate and report; what is interrupted is started again by the same line, and goes on.
+
+    Networks that are all given what `hybrid` is given, each by its own recipe:
+    `ferline compare --source fer2013.csv --preset hybrid --preset resnet18-fair --preset vgg16-fair --own-data`
+    """
     from flows.parameters import ComparisonParameters, DataParameters
 
     presets = tuple(preset) if preset else ComparisonParameters().presets
-    comparison = ComparisonParameters(presets, _seeds(seeds), tuple(assignments or ()), tiny)
+    comparison = ComparisonParameters(presets, _seeds(seeds), tuple(assignments or ()), tiny, not own_data)
     data = DataParameters(source)
     _check(data, comparison, out)
     with quiet_stdout(as_json):

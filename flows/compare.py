@@ -21,7 +21,7 @@ from components.report import ModelRun
 from components.report.comparison import Comparison, Contest, Repeat
 from components.report.comparison_page import PAGE, TEXT, write_comparison
 from components.training import read_epochs, read_summary
-from components.training.recipes import compose, read_recipe
+from components.training.recipes import assignments, compose, read_recipe
 from components.training.records import Recipe
 from flows.artifacts import publish_page
 from flows.context import code_version, fetch, registry, source_stamp, store, work_folder
@@ -67,14 +67,17 @@ def compare_models(
     """
     if flow_run.run_count > MOST_STARTS:
         raise TrainingError(f"this run's worker died {MOST_STARTS} times: its log or its memory may say why.")
-    recipes = entrants(comparison)
+    recipes, log = entrants(comparison), get_run_logger()
+    for preset, settings in replaced(comparison).items():
+        log.info("%s learns from the images of %s, not by its own %s: --own-data leaves each preset its own",
+                 preset, comparison.presets[0], ", ".join(settings))  # fmt: skip
     dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
     validated(dataset)
     scored = {key: _score(key[0], recipe, dataset) for key, recipe in recipes.items()}
     found = tuple(Entrant(*key, *scored[key]) for key in sorted(scored, key=lambda key: _place(key, comparison)))
     code = code_version("components/report", "components/evaluation", "flows/compare.py")
     report = reuse(comparison_task, dataset, found, comparison, code)
-    get_run_logger().info("%s models compared: %s", len(comparison.presets), report)
+    log.info("%s models compared: %s", len(comparison.presets), report)
     return ComparisonOutcome(dataset, found, report)
 
 
@@ -83,13 +86,27 @@ def entrants(comparison: ComparisonParameters) -> dict[tuple[str, int], Recipe]:
 
     Raises RecipeError for an unknown preset or a wrong override.
     """
-    recipes = {preset: compose(preset, comparison.overrides, comparison.tiny) for preset in comparison.presets}
+    recipes = _own(comparison)
     if comparison.same_data:
         first = recipes[comparison.presets[0]]
         recipes = {name: replace(recipe, data=first.data, balance=first.balance) for name, recipe in recipes.items()}
     return {
         (preset, seed): replace(recipe, seed=seed) for seed in comparison.seeds for preset, recipe in recipes.items()
     }
+
+
+def replaced(comparison: ComparisonParameters) -> dict[str, list[str]]:
+    """Preset -> what of its own data and balance gives way to the first preset's, as `key=value`; others left out."""
+    entered = {preset: recipe for (preset, _), recipe in entrants(comparison).items()}
+    own = {
+        preset: assignments(replace(entered[preset], seed=recipe.seed), recipe)
+        for preset, recipe in _own(comparison).items()
+    }
+    return {preset: settings for preset, settings in own.items() if settings}
+
+
+def _own(comparison: ComparisonParameters) -> dict[str, Recipe]:
+    return {preset: compose(preset, comparison.overrides, comparison.tiny) for preset in comparison.presets}
 
 
 def _place(key: tuple[str, int], comparison: ComparisonParameters) -> tuple[int, int]:
@@ -129,8 +146,8 @@ def _contest(dataset_uri: str, found: tuple[Entrant, ...], comparison: Compariso
         command=_command(dataset, comparison),
         written=datetime.now(UTC).isoformat(timespec="seconds"),
         dataset=dataset,
-        same_data=comparison.same_data,
         models=models,
+        replaced=replaced(comparison),
     )
 
 
@@ -140,7 +157,8 @@ def _command(dataset: Dataset, comparison: ComparisonParameters) -> str:
     words += [word for preset in comparison.presets for word in ("--preset", preset)]
     words += ["--seeds", ",".join(map(str, comparison.seeds))]
     words += [word for text in comparison.overrides for word in ("--set", text)]
-    return shlex.join([*words, "--tiny"] if comparison.tiny else words)
+    words += ["--tiny"] * comparison.tiny + ["--own-data"] * (not comparison.same_data)
+    return shlex.join(words)
 
 
 def _repeat(entrant: Entrant) -> Repeat:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.balancing.records import BalanceRecipe, DataRecipe
 from components.dataset import Dataset
 from components.errors import DataError
 from components.evaluation.records import Evaluation, Interval
@@ -51,10 +50,10 @@ class Contest:
     written: str
     """ISO time, UTC."""
     dataset: Dataset
-    same_data: bool
-    """Whether every model of a seed learned from the same balanced sample."""
     models: Mapping[str, Sequence[Repeat]]
     """Name -> one repeat a seed, the same seeds in the same order for all."""
+    replaced: Mapping[str, Sequence[str]]
+    """Name -> settings of the model's own `data` and `balance` that gave way to the first model's, as `key=value`."""
 
     @property
     def first(self) -> Repeat:
@@ -137,9 +136,9 @@ class Comparison:
     """Whether the test images are those of FER-2013."""
     seeds: tuple[int, ...]
     same_data: bool
-    data: DataRecipe
-    balance: BalanceRecipe
-    """These two are the first model's; every model's with `same_data`."""
+    """Whether all models of a seed learned from the same balanced sample."""
+    replaced: Mapping[str, Sequence[str]]
+    """Name -> settings of the model's own `data` and `balance` that gave way to the first model's, as `key=value`."""
     hardware: tuple[str, ...]
     energy_sources: tuple[str, ...]
     command: str
@@ -178,9 +177,10 @@ def compare(contest: Contest) -> Comparison:
         fingerprint=contest.dataset.info.fingerprint,
         fer2013=is_fer2013(evaluation),
         seeds=seeds,
-        same_data=contest.same_data,
-        data=first.recipe.data,
-        balance=first.recipe.balance,
+        same_data=all(
+            len({r.run.summary.sample_sha256 for r in rs}) == 1 for rs in zip(*contest.models.values(), strict=True)
+        ),
+        replaced=contest.replaced,
         hardware=tuple(sorted({repeat.hardware for repeat in repeats})),
         energy_sources=tuple(sorted({repeat.run.summary.energy_source for repeat in repeats})),
         command=contest.command,

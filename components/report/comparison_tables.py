@@ -100,7 +100,18 @@ def doubt(comparison: Comparison) -> str:
 
 def data_words(comparison: Comparison) -> str:
     """What the models learned from."""
-    data, balance = comparison.data, comparison.balance
+    if comparison.same_data:
+        first = _sample_words(comparison.models[0].recipe)
+        return f"Under each seed all models learn from the same balanced sample of Training: {first}."
+    learned: dict[str, list[str]] = {}
+    for model in comparison.models:
+        learned.setdefault(_sample_words(model.recipe), []).append(model.name)
+    own = ". ".join(f"{', '.join(names)}: {words}" for words, names in learned.items())
+    return f"The models learn from different samples of Training. {own}."
+
+
+def _sample_words(recipe: Recipe) -> str:
+    data, balance = recipe.data, recipe.balance
     how = {
         "none": "images as they come",
         "paper": f"large classes cut to {100 * balance.max_class_limit:.0f} % of the largest, small ones repeated up "
@@ -120,12 +131,18 @@ def data_words(comparison: Comparison) -> str:
         left.append("further copies")
     if data.exclude:
         left.append("those of an exclusion list")
-    whose = (
-        "Under each seed all models learn from the same balanced sample of Training: "
-        if comparison.same_data
-        else "Each model learns from the sample of its own recipe; the first model's: "
+    return f"{how}; left out are {', '.join(left) if left else 'no images'}"
+
+
+def _replaced_words(comparison: Comparison) -> str:
+    """What presets would have learned from by themselves; empty where each learned from its own."""
+    if not comparison.replaced:
+        return ""
+    own = "; ".join(f"{name}'s {', '.join(settings)}" for name, settings in comparison.replaced.items())
+    return (
+        f"So that all learn from the same images, the data and balance of {comparison.models[0].name} stand in place "
+        f"of presets' own: {own}. With --own-data each keeps its own."
     )
-    return f"{whose}{how}; left out are {', '.join(left) if left else 'no images'}."
 
 
 def network_words(recipe: Recipe) -> str:
@@ -228,6 +245,7 @@ def _models(comparison: Comparison) -> Table:
     return Table(
         "models", "The models", caption, head,
         tuple(_model_row(model) for model in comparison.models), paper if comparison.fer2013 else (),
+        _replaced_words(comparison),
     )  # fmt: skip
 
 

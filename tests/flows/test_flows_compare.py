@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from components.dataset import Dataset
 from components.registry import Registry
 
 pytestmark = pytest.mark.timeout(600)  # one fixture trains four models in two processes
@@ -109,6 +110,44 @@ def test_a_third_call_trains_nothing_and_ends_with_the_same_comparison(compared:
     assert json.loads(done.stdout) == outcome
     assert " epoch 1:" not in done.stderr
     assert {path.name for path in results.iterdir()} == names
+
+
+def test_own_data_leaves_each_preset_its_own_and_what_else_gives_way_is_named() -> None:
+    from components.training.recipes import load_preset
+    from flows.compare import entrants, replaced
+    from flows.parameters import ComparisonParameters
+
+    presets = ("vit-baseline-48", "resnet18-48")
+    shared, own = (ComparisonParameters(presets, (4,), same_data=same) for same in (True, False))
+    assert replaced(shared) == {"resnet18-48": ["data.copies=first", "balance.method=none"]}
+    assert replaced(own) == {}
+    assert entrants(shared)["resnet18-48", 4].data == load_preset("vit-baseline-48").data
+    ours = entrants(own)["resnet18-48", 4]
+    assert (ours.data, ours.balance) == (load_preset("resnet18-48").data, load_preset("resnet18-48").balance)
+
+
+@pytest.mark.parametrize(("word", "same"), [((), True), (("--own-data",), False)])
+def test_the_command_keeps_each_presets_own_data_where_it_is_asked_to(
+    word: tuple[str, ...], same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from flows import cli_compare
+    from flows.cli import app
+
+    asked = []
+    monkeypatch.setattr(cli_compare, "run_comparison", lambda data, comparison: asked.append(comparison))
+    CliRunner().invoke(app, ["compare", "--preset", "hybrid", "--json", *word])
+    assert [comparison.same_data for comparison in asked] == [same]
+
+
+def test_the_command_that_repeats_a_comparison_names_its_data(tiny_dataset: Dataset) -> None:
+    from flows.compare import _command
+    from flows.parameters import ComparisonParameters
+
+    comparison = ComparisonParameters(("quick",), (0,), ("epochs=1",), same_data=False)
+    words = _command(tiny_dataset, comparison)
+    assert words.endswith("--preset quick --seeds 0 --set epochs=1 --own-data")
 
 
 def test_a_pretraining_is_read_with_its_energy_where_every_epoch_has_one(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def hold(names: Sequence[str], seeds: Sequence[int], dataset: Dataset, folder: P
         for name, share in zip(names, shares, strict=True)
     }
     command = "ferline compare --source faces"
-    return Contest("Models compared on faces", command, "2026-11-26T07:00:00+00:00", dataset, True, models)
+    return Contest("Models compared on faces", command, "2026-11-26T07:00:00+00:00", dataset, models, {})
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +149,23 @@ def test_precision_and_recall_stand_beside_f1_over_all_and_by_class(contest: Con
     )
     assert cell[0] == f"{100 * f1:.1f} %"
     assert cell[-2:] == (f"precision {100 * precision:.1f} %", f"recall {100 * recall:.1f} %")
+
+
+def test_the_models_table_says_whose_own_data_gave_way(contest: Contest) -> None:
+    replaced = {"vgg16-48": ("data.copies=first", "balance.method=none")}
+    table = table_of(replace(contest, replaced=replaced), "models")
+    assert "the data and balance of vit-baseline-48 stand in place" in table.note
+    assert "vgg16-48's data.copies=first, balance.method=none. With --own-data" in table.note
+    assert table_of(contest, "models").note == ""
+
+
+def test_whether_the_models_learned_from_the_same_images_is_read_from_their_samples(contest: Contest) -> None:
+    assert "all models learn from the same balanced sample" in table_of(contest, "models").caption
+    first, *others = contest.models[NAMES[2]]
+    other = replace(first, run=replace(first.run, summary=replace(first.run.summary, sample_sha256="another")))
+    caption = table_of(replace(contest, models={**contest.models, NAMES[2]: [other, *others]}), "models").caption
+    assert "The models learn from different samples of Training. vit-baseline-48, vit-warmup-48: large cl" in caption
+    assert "vgg16-48: images as they come; left out are" in caption
 
 
 def test_minutes_and_energy_are_those_with_labels_and_a_pretraining_stands_apart(contest: Contest) -> None:
