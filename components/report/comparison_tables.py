@@ -213,12 +213,15 @@ def _nats(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _energy_words(comparison: Comparison) -> str:
+def _cost_words(comparison: Comparison) -> str:
     sources = [
         f"{source}, of the whole machine, other processes included" if source.startswith("codecarbon") else source
         for source in comparison.energy_sources
     ]
-    return f"Energy: {'; '.join(sources)}."
+    return (
+        "Minutes and energy: of the epochs with labels. Pretraining: masked, on the same images, before the first "
+        f"label. Energy by: {'; '.join(sources)}."
+    )
 
 
 def _apart(there: bool, minutes: Cell, energy: Cell) -> tuple[Cell, Cell]:
@@ -327,11 +330,8 @@ def _costs(comparison: Comparison) -> Table:
          *_apart(any(r.pretraining for r in model.repeats), *_took(model.pretraining_minutes, model.pretraining_wh)))
         for model in comparison.models
     )  # fmt: skip
-    several = ", mean over the seeds; seeds: least to greatest over them" if len(comparison.seeds) > 1 else ""
-    caption = (
-        f"{origin(comparison)} Minutes and Wh: the epochs with labels of one training{several}. Pretraining: masked, "
-        f"on the same images, before the first label. {_energy_words(comparison)}"
-    )
+    several = " One training, mean over the seeds; seeds: least to greatest over them."
+    caption = f"{origin(comparison)}{several if len(comparison.seeds) > 1 else ''} {_cost_words(comparison)}"
     return Table("cost", "Time and energy", caption, head, rows, note=_spent(comparison))
 
 
@@ -344,15 +344,16 @@ def _spent(comparison: Comparison) -> str:
     runs = [r for model in comparison.models for r in model.repeats]
     pretrainings = {r.pretraining: r for r in runs if r.pretraining}
     said = [
-        f"{' and '.join(names)} begin from the same pretraining under seed{'s' * (len(seeds) > 1)} "
-        f"{', '.join(map(str, seeds))}: it was spent once and stands in the row of each."
+        f"Under seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))} {' and '.join(names)} share a pretraining: "
+        f"it was spent once{' a seed' if len(seeds) > 1 else ''} and stands in the row of each."
         for names, seeds in _sharing(comparison).items()
     ]
     total = _sum([(r.minutes, r.energy_wh) for r in runs])
     if not pretrainings:
         return f"Spent in all: {total}."
     once = _sum([(r.pretraining_minutes, r.pretraining_wh) for r in pretrainings.values()])
-    return " ".join([*said, f"Spent in all: {total} with labels; {once} for pretraining, each counted once."])
+    many = f"{len(pretrainings)} pretraining{'s' * (len(pretrainings) > 1)}, each counted once"
+    return " ".join([*said, f"Spent in all: {total} with labels; {once} for {many}."])
 
 
 def _sharing(comparison: Comparison) -> dict[tuple[str, ...], list[int]]:
@@ -370,8 +371,8 @@ def _sharing(comparison: Comparison) -> dict[tuple[str, ...], list[int]]:
 
 def _sum(spent: Sequence[tuple[float, float | None]]) -> str:
     known = [energy for _, energy in spent if energy is not None]
-    energy = f"{_amount(sum(known))} Wh" if len(known) == len(spent) else "energy not measured"
-    return f"{_amount(sum(minutes for minutes, _ in spent))} minutes and {energy}"
+    energy = f" and {_amount(sum(known))} Wh" if len(known) == len(spent) else " (energy not measured)"
+    return f"{_amount(sum(minutes for minutes, _ in spent))} minutes{energy}"
 
 
 def _pairs(comparison: Comparison) -> Table:
@@ -427,7 +428,7 @@ def _runs(comparison: Comparison) -> Table:
          (f"{r.images_per_second:.0f}",), (f"{r.peak_memory_mb:.0f}",))
         for model in comparison.models for r in model.repeats
     )  # fmt: skip
-    caption = f"{origin(comparison)} Each of the {len(rows)} trainings by itself. {_energy_words(comparison)}"
+    caption = f"{origin(comparison)} Each of the {len(rows)} trainings by itself. {_cost_words(comparison)}"
     return Table("runs", "Every training", f"{caption} Memory: the peak of the process.", head, rows)
 
 

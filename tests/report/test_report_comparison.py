@@ -193,9 +193,8 @@ def test_what_was_not_measured_is_not_counted_as_nothing(contest: Contest) -> No
     cost = row_by_model(replace(contest, models=models), "cost")
     assert [cell[0] for cell in cost[NAMES[0]]] == ["5.02", "2.50", "10.0", "not measured"]
     assert [cell[0] for cell in cost[NAMES[1]]] == ["5.02", "not measured", "none", "none"]
-    assert "energy not measured with labels; 30.0 minutes and energy not measured for pretraining" in table_of(
-        replace(contest, models=models), "cost"
-    ).note  # fmt: skip
+    note = table_of(replace(contest, models=models), "cost").note
+    assert "minutes (energy not measured) with labels; 30.0 minutes (energy not measured) for 3 pretrainings" in note
 
 
 def test_a_shared_pretraining_is_told_and_counted_once(contest: Contest) -> None:
@@ -204,10 +203,10 @@ def test_a_shared_pretraining_is_told_and_counted_once(contest: Contest) -> None
     alone = replace(as_partial[2], pretraining="a log of its own")
     shared = replace(contest, models={**contest.models, "vit-partial-48": [*as_partial[:2], alone]})
     note = table_of(shared, "cost").note
-    assert "vit-baseline-48 and vit-partial-48 begin from the same pretraining under seeds 0, 1: it was spent" in note
-    assert "40.0 minutes and 30.0 Wh for pretraining, each counted once" in note
+    assert "Under seeds 0, 1 vit-baseline-48 and vit-partial-48 share a pretraining: it was spent once a seed" in note
+    assert "40.0 minutes and 30.0 Wh for 4 pretrainings, each counted once" in note
     assert note in table_of(shared, "cost").markdown()
-    assert "same pretraining" not in table_of(contest, "cost").note
+    assert "share" not in table_of(contest, "cost").note
 
 
 def test_codecarbons_estimate_is_said_to_be_of_the_whole_machine(contest: Contest) -> None:
