@@ -34,7 +34,8 @@ def compare(
         ),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder that also gets comparison.md and its pictures, none with a face.")
+        Path | None,
+        typer.Option(help="Folder that also gets comparison.md, its pictures and a page, none with a face."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")
@@ -92,11 +93,11 @@ def _check(data: "DataParameters", comparison: "ComparisonParameters", out: Path
 def _check_place(out: Path) -> None:
     """An earlier comparison in `out` is replaced; files of the same names by somebody else are not."""
     from components.errors import DataError
-    from components.report.comparison_page import PICTURES, SIGNED, TEXT
+    from components.report.comparison_page import PICTURES, SHOWN, SIGNED, TEXT
 
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file: name a folder for the report.")
-    taken = [path.name for path in (out / TEXT, *sorted(out.glob(PICTURES))) if path.exists()]
+    taken = [path.name for path in (out / TEXT, out / SHOWN, *sorted(out.glob(PICTURES))) if path.exists()]
     if taken and not ((out / TEXT).is_file() and SIGNED in (out / TEXT).read_text(errors="replace")):
         raise DataError(f"{out} holds {', '.join(taken)} of another origin: move them, or name another folder.")
 

@@ -19,6 +19,7 @@ from components.dataset import Dataset, file_sha256, open_dataset
 from components.errors import TrainingError
 from components.report import ModelRun
 from components.report.comparison import Comparison, Contest, Repeat
+from components.report.comparison_origin import elsewhere, public
 from components.report.comparison_page import PAGE, TEXT, write_comparison
 from components.training import read_epochs, read_summary
 from components.training.recipes import assignments, compose, read_recipe
@@ -53,7 +54,7 @@ class ComparisonOutcome:
     entrants: tuple[Entrant, ...]
     """Preset by preset, seed by seed."""
     report: str
-    """URI of the folder with comparison.json, report.html, comparison.md and its pictures."""
+    """URI of the folder with comparison.json, report.html, comparison.html, comparison.md and its pictures."""
 
 
 @flow(name="compare-models")
@@ -152,25 +153,28 @@ def _contest(dataset_uri: str, found: tuple[Entrant, ...], comparison: Compariso
 
 
 def _command(dataset: Dataset, comparison: ComparisonParameters) -> str:
-    """The source by its name alone: its path is this machine's own affair."""
+    """The source, weights and the like by their names alone: their paths are this machine's own affair."""
     words = ["ferline", "compare", "--source", dataset.info.origin.name]
     words += [word for preset in comparison.presets for word in ("--preset", preset)]
     words += ["--seeds", ",".join(map(str, comparison.seeds))]
-    words += [word for text in comparison.overrides for word in ("--set", text)]
+    overrides = [text.partition("=") for text in comparison.overrides]
+    words += [word for key, equals, value in overrides for word in ("--set", key + equals + public(value))]
     words += ["--tiny"] * comparison.tiny + ["--own-data"] * (not comparison.same_data)
     return shlex.join(words)
 
 
 def _repeat(entrant: Entrant) -> Repeat:
     run, evaluation = fetch(entrant.run_uri), fetch(entrant.evaluation_uri)
-    environment = json.loads((run / "environment.json").read_text())
+    environment, recipe = json.loads((run / "environment.json").read_text()), read_recipe(run)
     pretraining, pretraining_s, pretraining_wh = pretraining_of(run)
     return Repeat(
         seed=entrant.seed,
         run_uri=entrant.run_uri,
         evaluation_uri=entrant.evaluation_uri,
-        recipe=read_recipe(run),
+        recipe=recipe,
         hardware=f"{environment['device']}, torch {environment['torch']}",
+        commit=environment["commit"],
+        elsewhere=elsewhere(recipe, _run_of),
         pretraining=pretraining,
         pretraining_s=pretraining_s,
         pretraining_wh=pretraining_wh,
@@ -183,6 +187,17 @@ def _repeat(entrant: Entrant) -> Repeat:
             model=run / "model.onnx",
         ),
     )
+
+
+def _run_of(name: str) -> Recipe | None:
+    """The recipe of the run that weights or a teacher are named by; None where it is no run of ours, or gone."""
+    if name.startswith("s3://"):
+        if not (name.startswith(f"{store().uri}/") and store().exists(name)):
+            return None
+        folder = fetch(name)
+    else:
+        folder = Path(name).expanduser()
+    return read_recipe(folder) if (folder / "recipe.json").is_file() else None
 
 
 def pretraining_of(run: Path) -> tuple[str, float, float | None]:

@@ -31,6 +31,10 @@ class Repeat:
     recipe: Recipe
     hardware: str
     """Device, threads and library in words."""
+    commit: str
+    """Of the code that trained it."""
+    elsewhere: str
+    """What it owes to weights and a teacher outside of its recipe, in words; empty for nothing."""
     pretraining: str
     """Digest of the masked pretraining's log, equal where trainings begin from the same one; empty without one."""
     pretraining_s: float
@@ -67,6 +71,7 @@ class RepeatFigures:
     seed: int
     run_uri: str
     evaluation_uri: str
+    commit: str
     model_sha256: str
     accuracy: float
     macro_f1: float
@@ -93,7 +98,8 @@ class ModelFigures:
 
     name: str
     recipe: Recipe
-    """Under the first seed."""
+    elsewhere: str
+    """What it owes to weights and a teacher outside of its recipe, in words. These two: under the first seed."""
     parameters: int
     accuracy: Spread
     accuracy_interval: Interval
@@ -207,6 +213,7 @@ def _model(name: str, group: Sequence[Repeat], accuracy: Interval, macro_f1: Int
     return ModelFigures(
         name=name,
         recipe=group[0].recipe,
+        elsewhere=group[0].elsewhere,
         parameters=group[0].run.summary.parameters,
         accuracy=spread([e.figures.accuracy for e in found]),
         accuracy_interval=accuracy,
@@ -246,6 +253,7 @@ def _repeat(repeat: Repeat) -> RepeatFigures:
         seed=repeat.seed,
         run_uri=repeat.run_uri,
         evaluation_uri=repeat.evaluation_uri,
+        commit=repeat.commit,
         model_sha256=summary.model_sha256,
         accuracy=evaluation.figures.accuracy,
         macro_f1=evaluation.figures.macro_f1,

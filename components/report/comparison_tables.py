@@ -74,13 +74,13 @@ def tables(comparison: Comparison) -> tuple[Table, ...]:
 
 def origin(comparison: Comparison) -> str:
     """What every table's figures rest on: weights, images, seeds, hardware."""
-    scratch = [m.name for m in comparison.models if not m.recipe.model.pretrained]
-    brought = [f"{m.name} ({m.recipe.model.pretrained})" for m in comparison.models if m.recipe.model.pretrained]
+    scratch = [m.name for m in comparison.models if not m.elsewhere]
+    brought = [f"{m.name} ({m.elsewhere})" for m in comparison.models if m.elsewhere]
     said = [
         "All models trained from scratch on the dataset's Training split alone."
         if not brought
-        else f"With pretrained weights: {', '.join(brought)}. From scratch on the dataset's Training split alone: "
-        f"{', '.join(scratch) or 'none'}.",
+        else f"With weights or a teacher from elsewhere: {', '.join(brought)}. From scratch on the dataset's Training "
+        f"split alone: {', '.join(scratch) or 'none'}.",
         f"{comparison.split}, n = {comparison.n:,}; seed{'s' * (len(comparison.seeds) > 1)} "
         f"{', '.join(map(str, comparison.seeds))}.",
         f"Hardware: {'; '.join(comparison.hardware)}.",
@@ -148,7 +148,7 @@ def _replaced_words(comparison: Comparison) -> str:
 def network_words(recipe: Recipe) -> str:
     """`ViT, 6 layers of 192, patch 6, 48 px`."""
     model = recipe.model
-    if model.pretrained:
+    if model.pretrained and model.name == "vit":  # its weights decide the rest
         return f"{NETWORKS[model.name]}, {model.image_size} px"
     inside = {
         "vit": f", {model.depth} layers of {model.width}, patch {model.patch_size}",
@@ -158,12 +158,12 @@ def network_words(recipe: Recipe) -> str:
     return f"{NETWORKS[model.name]}{inside}, {model.image_size} px"
 
 
-def start_words(recipe: Recipe) -> str:
-    """What the weights are before the first label."""
-    begun = f"pretrained: {recipe.model.pretrained}" if recipe.model.pretrained else "from scratch"
-    if recipe.pretrain.epochs:
-        begun += f", {recipe.pretrain.epochs} epochs of masked pretraining"
-    return f"{begun}; with a teacher" if recipe.distill.teacher else begun
+def start_words(recipe: Recipe, elsewhere: str) -> str:
+    """What the weights are before the first label. elsewhere: as a ModelFigures has it."""
+    begun = elsewhere or "from scratch"
+    if not recipe.pretrain.epochs:
+        return begun
+    return f"{begun}{';' if elsewhere else ','} {recipe.pretrain.epochs} epochs of masked pretraining"
 
 
 def regime_words(recipe: Recipe) -> str:
@@ -277,7 +277,7 @@ def _regimes(comparison: Comparison, regimes: Sequence[ModelFigures]) -> Table:
         less_first: Cell = ("",) if gain is None else _points(-gain.macro_f1, _turned(gain.macro_f1_interval))
         best = ", ".join(f"{r.best_epoch} of {r.epochs}" for r in model.repeats)
         rows.append((
-            (model.name,), (regime_words(model.recipe),), (start_words(model.recipe),),
+            (model.name,), (regime_words(model.recipe),), (start_words(model.recipe, model.elsewhere),),
             (rate_words(model.recipe),), (best,), _over(model.accuracy, percent, model.accuracy_interval),
             _over(model.macro_f1, percent, model.macro_f1_interval), _over(model.test_loss, _nats), less_first,
         ))  # fmt: skip

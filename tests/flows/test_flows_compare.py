@@ -105,7 +105,7 @@ def test_a_third_call_trains_nothing_and_ends_with_the_same_comparison(compared:
     bench, outcome, *_ = compared
     results = bench.root / "results"
     names = {path.name for path in results.iterdir()}
-    assert names == {"comparison.md", *(path.name for path in Path(outcome["report"]).glob("*.png"))}
+    assert names == {"comparison.md", "comparison.html", *(path.name for path in Path(outcome["report"]).glob("*.png"))}
     done = bench.ferline(*CALL, "--out", str(results), "--json")
     assert json.loads(done.stdout) == outcome
     assert " epoch 1:" not in done.stderr
@@ -141,13 +141,23 @@ def test_the_command_keeps_each_presets_own_data_where_it_is_asked_to(
     assert [comparison.same_data for comparison in asked] == [same]
 
 
-def test_the_command_that_repeats_a_comparison_names_its_data(tiny_dataset: Dataset) -> None:
+def test_the_command_that_repeats_a_comparison_names_its_data_and_no_folder(tiny_dataset: Dataset) -> None:
     from flows.compare import _command
     from flows.parameters import ComparisonParameters
 
-    comparison = ComparisonParameters(("quick",), (0,), ("epochs=1",), same_data=False)
+    comparison = ComparisonParameters(("quick",), (0,), ("model.pretrained=/home/somebody/run",), same_data=False)
     words = _command(tiny_dataset, comparison)
-    assert words.endswith("--preset quick --seeds 0 --set epochs=1 --own-data")
+    assert words.endswith("--preset quick --seeds 0 --set model.pretrained=run --own-data")
+
+
+def test_what_is_no_run_of_ours_has_no_recipe(tmp_path: Path) -> None:
+    from components.training.recipes import load_preset
+    from flows.compare import _run_of
+
+    (tmp_path / "recipe.json").write_text(load_preset("hybrid").to_json())
+    assert _run_of(str(tmp_path)) == load_preset("hybrid")
+    assert _run_of("google/vit-base-patch16-224-in21k") is None
+    assert _run_of("s3://elsewhere/runs/gone") is None
 
 
 def test_a_pretraining_is_read_with_its_energy_where_every_epoch_has_one(tmp_path: Path) -> None:

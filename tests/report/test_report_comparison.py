@@ -21,11 +21,12 @@ from components.evaluation.repeats import mean_intervals
 from components.labels import CLASSES
 from components.report import ModelRun
 from components.report.comparison import Contest, Repeat, answers, compare
+from components.report.comparison_origin import elsewhere
 from components.report.comparison_page import SIGNED, faceless, write_comparison
-from components.report.comparison_pictures import examples
+from components.report.comparison_pictures import draw, examples
 from components.report.comparison_tables import Table, regime_words, start_words, tables
 from components.training.recipes import load_preset
-from components.training.records import RunSummary
+from components.training.records import Recipe, RunSummary
 
 SEEDS = (0, 1, 2)
 NAMES = ("vit-baseline-48", "vit-warmup-48", "vgg16-48")
@@ -83,7 +84,8 @@ def repeat(name: str, seed: int, share: float, dataset: Dataset, model: Path) ->
     predictions = pd.DataFrame({"id": manifest["id"].to_numpy(), "label": labels, **columns})
     run = ModelRun(name, summary, lines, evaluation, predictions, model)
     apart = (f"log of seed {seed}", 600.0, 7.5) if recipe.pretrain.epochs else ("", 0.0, 0.0)
-    return Repeat(seed, f"runs/{name}-{seed}", f"evaluations/{name}-{seed}", recipe, HARDWARE, *apart, run)
+    uris = f"/home/somebody/store/runs/{name}-{seed}", f"/home/somebody/store/evaluations/{name}-{seed}"
+    return Repeat(seed, *uris, recipe, HARDWARE, "c0ffee1", "", *apart, run)
 
 
 def hold(names: Sequence[str], seeds: Sequence[int], dataset: Dataset, folder: Path) -> Contest:
@@ -258,11 +260,38 @@ def test_on_fer2013_the_papers_figures_stand_in_rows_of_their_own(contest: Conte
     assert "its own figures" in first.caption
 
 
-def test_pretrained_weights_are_named_in_every_table(contest: Contest) -> None:
-    found = compare(contest)
-    model = replace(found.models[0].recipe, model=replace(found.models[0].recipe.model, pretrained="hub/vit"))
-    mixed = replace(found, models=(replace(found.models[0], recipe=model), *found.models[1:]))
-    assert all("With pretrained weights: vit-baseline-48 (hub/vit)." in t.caption for t in tables(mixed))
+def test_what_a_model_owes_to_others_is_named_in_every_table(contest: Contest) -> None:
+    owing = [replace(r, elsewhere="pretrained: hub/vit") for r in contest.models[NAMES[0]]]
+    told = tables(compare(replace(contest, models={**contest.models, NAMES[0]: owing})))
+    words = "elsewhere: vit-baseline-48 (pretrained: hub/vit). From scratch on the dataset's Training split alone: vit-"
+    assert all(words in table.caption for table in told)
+    assert told[1].rows[0][2] == ("pretrained: hub/vit; 30 epochs of masked pretraining",)
+
+
+def test_weights_and_teachers_are_followed_to_where_they_come_from() -> None:
+    plain = load_preset("hybrid")
+
+    def beginning(recipe: Recipe, weights: str = "", teacher: str = "") -> Recipe:
+        model = replace(recipe.model, pretrained=weights)
+        return replace(recipe, model=model, distill=replace(recipe.distill, teacher=teacher))
+
+    runs = {
+        "/home/me/runs/hybrid": plain,
+        "runs/longer": beginning(plain, "/home/me/runs/hybrid"),
+        "runs/resnet": beginning(load_preset("resnet18-48"), "IMAGENET1K_V1"),
+    }
+    ours = "a run of compact ViT, itself from scratch"
+    assert elsewhere(plain, runs.get) == ""
+    assert elsewhere(runs["runs/longer"], runs.get) == f"begun from {ours}"
+    assert elsewhere(beginning(plain, "runs/longer"), runs.get) == (
+        f"begun from a run of compact ViT, itself begun from {ours}"
+    )
+    assert elsewhere(beginning(plain, "", "runs/resnet"), runs.get) == (
+        "from scratch; taught by a run of ResNet-18, itself pretrained: IMAGENET1K_V1"
+    )
+    gone = beginning(plain, "/home/me/runs/gone", "runs/resnet")
+    assert elsewhere(gone, runs.get).startswith("begun from the run gone, which is not at hand; taught by a run")
+    assert elsewhere(beginning(load_preset("vit-full"), "/home/me/store/vit"), runs.get) == "pretrained: vit"
 
 
 @pytest.mark.parametrize(
@@ -276,7 +305,8 @@ def test_pretrained_weights_are_named_in_every_table(contest: Contest) -> None:
 )
 def test_regimes_and_beginnings_have_the_papers_names(preset: str, regime: str, start: str) -> None:
     assert regime_words(load_preset(preset)) == regime
-    assert start_words(load_preset(preset)).startswith(start)
+    recipe = load_preset(preset)
+    assert start_words(recipe, elsewhere(recipe, lambda name: None)).startswith(start)
 
 
 def test_one_seed_is_told_without_a_range(tiny_dataset: Dataset, tmp_path: Path) -> None:
@@ -306,8 +336,8 @@ def test_examples_are_those_on_which_most_models_agree_most_clearly() -> None:
 
 def test_the_folder_holds_record_page_text_and_pictures(folder: Path) -> None:
     pictures = [f"comparison-{name}.png" for name in ("confusion", "curves", "f1", "reliability")]
-    assert sorted(p.name for p in folder.iterdir()) == sorted([*pictures, "comparison.json", "comparison.md",
-                                                               "report.html"])  # fmt: skip
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*pictures, "comparison.html", "comparison.json",
+                                                               "comparison.md", "report.html"])  # fmt: skip
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     record = json.loads((folder / "comparison.json").read_text())
     assert (record["schema_version"], record["seeds"], len(record["gains"])) == (2, [0, 1, 2], 3)
@@ -316,9 +346,49 @@ def test_the_folder_holds_record_page_text_and_pictures(folder: Path) -> None:
 def test_the_text_links_what_may_be_published_and_no_face(folder: Path) -> None:
     text = (folder / "comparison.md").read_text()
     linked = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
-    assert {folder / name for name in linked} | {folder / "comparison.md"} == set(faceless(folder))
+    own = {folder / "comparison.md", folder / "comparison.html"}
+    assert {folder / name for name in linked} | own == set(faceless(folder))
     assert SIGNED in text
+    assert "## Where the models looked\n\nRollout was drawn for vit-baseline-48, vit-warmup-48. The" in text
+    assert "report.html of this comparison's folder in the store, and among the files of its MLflow run" in text
     assert "data:" not in text
+
+
+def test_the_page_that_may_be_published_has_everything_but_faces(folder: Path) -> None:
+    whole, shown = ((folder / name).read_text() for name in ("report.html", "comparison.html"))
+    assert re.findall(r'<h2 id="[^"]+">[^<]+', shown) == re.findall(r'<h2 id="[^"]+">[^<]+', whole)
+    assert shown.count("<svg") == whole.count("<svg") == 4
+    assert "data:image" in whole
+    assert "<img" not in shown
+    assert "data:image" not in shown
+    assert "The sheet shows faces of PublicTest, so it is not here" in shown
+
+
+def test_nothing_tells_folders_of_this_machine(folder: Path, contest: Contest) -> None:
+    for name in ("report.html", "comparison.html", "comparison.md"):
+        text = (folder / name).read_text()
+        assert "/home/somebody" not in text
+        assert str(contest.dataset.root) not in text
+        assert "runs/vgg16-48-2 · evaluations/vgg16-48-2 · commit c0ffee1" in text
+
+
+def test_trainings_of_different_commits_are_warned_of(contest: Contest, folder: Path, tmp_path: Path) -> None:
+    first, *others = contest.models[NAMES[2]]
+    mixed = {**contest.models, NAMES[2]: [replace(first, commit="decaf00"), *others]}
+    write_comparison(replace(contest, models=mixed), tmp_path)
+    for name in ("report.html", "comparison.md"):
+        assert "Warning: the trainings are of 2 commits, c0ffee1, decaf00:" in (tmp_path / name).read_text()
+        assert "Warning" not in (folder / name).read_text()
+
+
+def test_the_calibration_picture_has_the_ece_of_the_models_table(contest: Contest) -> None:
+    found = compare(contest)
+    ece = replace(found.models[0].ece, mean=0.123)
+    known = replace(found, models=(replace(found.models[0], ece=ece), *found.models[1:]))
+    (picture,) = (p for p in draw(contest, known) if p.name == "comparison-reliability")
+    assert "vit-baseline-48, ECE 0.123" in picture.svg
+    assert "vgg16-48, ECE 0.050" in picture.svg
+    assert "ECE: mean over the seeds" in picture.told
 
 
 def test_the_page_is_self_contained_and_shows_every_class_twice_under_every_map(folder: Path) -> None:
