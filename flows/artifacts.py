@@ -14,7 +14,7 @@ from slugify import slugify
 
 from components.dataset import Counts
 from components.evaluation.records import Evaluation
-from components.evaluation.tables import table_1, table_2
+from components.evaluation.tables import classes_table, models_table
 from components.gate import Decision
 from components.validation import ValidationReport
 
@@ -39,14 +39,14 @@ def publish_validation(report: ValidationReport, uri: str) -> None:
 def publish_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Class table and confusion matrix of one model."""
     key = slugify(evaluation.model)
-    create_markdown_artifact(key=f"figures-{key}", markdown=table_2(evaluation))
+    create_markdown_artifact(key=f"figures-{key}", markdown=classes_table(evaluation))
     picture = base64.b64encode((folder / "confusion.png").read_bytes()).decode()
     create_image_artifact(image_url=f"data:image/png;base64,{picture}", key=f"confusion-{key}")
 
 
 def publish_models(evaluations: Sequence[Evaluation]) -> None:
     """All models of a run beside each other."""
-    create_markdown_artifact(key="models", markdown=table_1(evaluations))
+    create_markdown_artifact(key="models", markdown=models_table(evaluations))
 
 
 def publish_page(key: str, page: Path, title: str) -> None:

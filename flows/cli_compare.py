@@ -26,18 +26,30 @@ def compare(
         list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")
     ] = None,
     tiny: Annotated[bool, typer.Option("--tiny", help="Shrink every recipe to seconds.")] = False,
+    own_data: Annotated[
+        bool,
+        typer.Option(
+            "--own-data",
+            help="Each preset keeps its own data and balance; without it the first preset's hold for all.",
+        ),
+    ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder that also gets comparison.md and its pictures, none with a face.")
+        Path | None,
+        typer.Option(help="Folder that also gets comparison.md, its pictures and a page, none with a face."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")
     ] = False,
 ) -> None:
-    """Train, evaluate and report; what is interrupted is started again by the same line, and goes on."""
+    """Train, evaluate and report; what is interrupted is started again by the same line, and goes on.
+
+    Networks that are all given what `hybrid` is given, each by its own recipe:
+    `ferline compare --source fer2013.csv --preset hybrid --preset resnet18-fair --preset vgg16-fair --own-data`
+    """
     from flows.parameters import ComparisonParameters, DataParameters
 
     presets = tuple(preset) if preset else ComparisonParameters().presets
-    comparison = ComparisonParameters(presets, _seeds(seeds), tuple(assignments or ()), tiny)
+    comparison = ComparisonParameters(presets, _seeds(seeds), tuple(assignments or ()), tiny, not own_data)
     data = DataParameters(source)
     _check(data, comparison, out)
     with quiet_stdout(as_json):
@@ -81,11 +93,11 @@ def _check(data: "DataParameters", comparison: "ComparisonParameters", out: Path
 def _check_place(out: Path) -> None:
     """An earlier comparison in `out` is replaced; files of the same names by somebody else are not."""
     from components.errors import DataError
-    from components.report.comparison_page import PICTURES, SIGNED, TEXT
+    from components.report.comparison_page import PICTURES, SHOWN, SIGNED, TEXT
 
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file: name a folder for the report.")
-    taken = [path.name for path in (out / TEXT, *sorted(out.glob(PICTURES))) if path.exists()]
+    taken = [path.name for path in (out / TEXT, out / SHOWN, *sorted(out.glob(PICTURES))) if path.exists()]
     if taken and not ((out / TEXT).is_file() and SIGNED in (out / TEXT).read_text(errors="replace")):
         raise DataError(f"{out} holds {', '.join(taken)} of another origin: move them, or name another folder.")
 
@@ -111,10 +123,11 @@ def _print(outcome: "ComparisonOutcome") -> None:
     record = json.loads((folder / RECORD).read_text())
     seeds = ", ".join(map(str, record["seeds"]))
     title = f"{record['split']}, n = {record['n']}; mean over seeds {seeds} (least to greatest)"
-    table = Table("model", "macro-F1", "accuracy", "test loss", "minutes", title=title)
+    table = Table("model", "macro-F1", "accuracy", "test loss", "minutes", "pretraining, minutes", title=title)
     for model in record["models"]:
         shares = (f"{100 * f['mean']:.1f} % ({100 * f['low']:.1f} to {100 * f['high']:.1f})" for f in
                   (model["macro_f1"], model["accuracy"]))  # fmt: skip
-        table.add_row(model["name"], *shares, f"{model['test_loss']['mean']:.3f}", f"{model['minutes']['mean']:.1f}")
+        loss, *minutes = (model[name]["mean"] for name in ("test_loss", "minutes", "pretraining_minutes"))
+        table.add_row(model["name"], *shares, f"{loss:.3f}", *(f"{value:.1f}" for value in minutes))
     console.print(table)
     console.print(f"report  {folder / PAGE}", highlight=False, soft_wrap=True)

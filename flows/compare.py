@@ -15,13 +15,14 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.assets import materialize
 from prefect.runtime import flow_run
 
-from components.dataset import Dataset, open_dataset
+from components.dataset import Dataset, file_sha256, open_dataset
 from components.errors import TrainingError
 from components.report import ModelRun
 from components.report.comparison import Comparison, Contest, Repeat
+from components.report.comparison_origin import elsewhere, public
 from components.report.comparison_page import PAGE, TEXT, write_comparison
 from components.training import read_epochs, read_summary
-from components.training.recipes import compose, read_recipe
+from components.training.recipes import assignments, compose, read_recipe
 from components.training.records import Recipe
 from flows.artifacts import publish_page
 from flows.context import code_version, fetch, registry, source_stamp, store, work_folder
@@ -53,7 +54,7 @@ class ComparisonOutcome:
     entrants: tuple[Entrant, ...]
     """Preset by preset, seed by seed."""
     report: str
-    """URI of the folder with comparison.json, report.html, comparison.md and its pictures."""
+    """URI of the folder with comparison.json, report.html, comparison.html, comparison.md and its pictures."""
 
 
 @flow(name="compare-models")
@@ -67,14 +68,17 @@ def compare_models(
     """
     if flow_run.run_count > MOST_STARTS:
         raise TrainingError(f"this run's worker died {MOST_STARTS} times: its log or its memory may say why.")
-    recipes = entrants(comparison)
+    recipes, log = entrants(comparison), get_run_logger()
+    for preset, settings in replaced(comparison).items():
+        log.info("%s learns from the images of %s, not by its own %s: --own-data leaves each preset its own",
+                 preset, comparison.presets[0], ", ".join(settings))  # fmt: skip
     dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
     validated(dataset)
     scored = {key: _score(key[0], recipe, dataset) for key, recipe in recipes.items()}
     found = tuple(Entrant(*key, *scored[key]) for key in sorted(scored, key=lambda key: _place(key, comparison)))
     code = code_version("components/report", "components/evaluation", "flows/compare.py")
     report = reuse(comparison_task, dataset, found, comparison, code)
-    get_run_logger().info("%s models compared: %s", len(comparison.presets), report)
+    log.info("%s models compared: %s", len(comparison.presets), report)
     return ComparisonOutcome(dataset, found, report)
 
 
@@ -83,13 +87,27 @@ def entrants(comparison: ComparisonParameters) -> dict[tuple[str, int], Recipe]:
 
     Raises RecipeError for an unknown preset or a wrong override.
     """
-    recipes = {preset: compose(preset, comparison.overrides, comparison.tiny) for preset in comparison.presets}
+    recipes = _own(comparison)
     if comparison.same_data:
         first = recipes[comparison.presets[0]]
         recipes = {name: replace(recipe, data=first.data, balance=first.balance) for name, recipe in recipes.items()}
     return {
         (preset, seed): replace(recipe, seed=seed) for seed in comparison.seeds for preset, recipe in recipes.items()
     }
+
+
+def replaced(comparison: ComparisonParameters) -> dict[str, list[str]]:
+    """Preset -> what of its own data and balance gives way to the first preset's, as `key=value`; others left out."""
+    entered = {preset: recipe for (preset, _), recipe in entrants(comparison).items()}
+    own = {
+        preset: assignments(replace(entered[preset], seed=recipe.seed), recipe)
+        for preset, recipe in _own(comparison).items()
+    }
+    return {preset: settings for preset, settings in own.items() if settings}
+
+
+def _own(comparison: ComparisonParameters) -> dict[str, Recipe]:
+    return {preset: compose(preset, comparison.overrides, comparison.tiny) for preset in comparison.presets}
 
 
 def _place(key: tuple[str, int], comparison: ComparisonParameters) -> tuple[int, int]:
@@ -129,30 +147,37 @@ def _contest(dataset_uri: str, found: tuple[Entrant, ...], comparison: Compariso
         command=_command(dataset, comparison),
         written=datetime.now(UTC).isoformat(timespec="seconds"),
         dataset=dataset,
-        same_data=comparison.same_data,
         models=models,
+        replaced=replaced(comparison),
     )
 
 
 def _command(dataset: Dataset, comparison: ComparisonParameters) -> str:
-    """The source by its name alone: its path is this machine's own affair."""
+    """The source, weights and the like by their names alone: their paths are this machine's own affair."""
     words = ["ferline", "compare", "--source", dataset.info.origin.name]
     words += [word for preset in comparison.presets for word in ("--preset", preset)]
     words += ["--seeds", ",".join(map(str, comparison.seeds))]
-    words += [word for text in comparison.overrides for word in ("--set", text)]
-    return shlex.join([*words, "--tiny"] if comparison.tiny else words)
+    overrides = [text.partition("=") for text in comparison.overrides]
+    words += [word for key, equals, value in overrides for word in ("--set", key + equals + public(value))]
+    words += ["--tiny"] * comparison.tiny + ["--own-data"] * (not comparison.same_data)
+    return shlex.join(words)
 
 
 def _repeat(entrant: Entrant) -> Repeat:
     run, evaluation = fetch(entrant.run_uri), fetch(entrant.evaluation_uri)
-    environment = json.loads((run / "environment.json").read_text())
+    environment, recipe = json.loads((run / "environment.json").read_text()), read_recipe(run)
+    pretraining, pretraining_s, pretraining_wh = pretraining_of(run)
     return Repeat(
         seed=entrant.seed,
         run_uri=entrant.run_uri,
         evaluation_uri=entrant.evaluation_uri,
-        recipe=read_recipe(run),
+        recipe=recipe,
         hardware=f"{environment['device']}, torch {environment['torch']}",
-        pretraining_s=sum(line["seconds"] for line in read_epochs(run, PRETRAINING)),
+        commit=environment["commit"],
+        elsewhere=elsewhere(recipe, _run_of),
+        pretraining=pretraining,
+        pretraining_s=pretraining_s,
+        pretraining_wh=pretraining_wh,
         run=ModelRun(
             name=entrant.preset,
             summary=read_summary(run),
@@ -162,6 +187,25 @@ def _repeat(entrant: Entrant) -> Repeat:
             model=run / "model.onnx",
         ),
     )
+
+
+def _run_of(name: str) -> Recipe | None:
+    """The recipe of the run that weights or a teacher are named by; None where it is no run of ours, or gone."""
+    if name.startswith("s3://"):
+        if not (name.startswith(f"{store().uri}/") and store().exists(name)):
+            return None
+        folder = fetch(name)
+    else:
+        folder = Path(name).expanduser()
+    return read_recipe(folder) if (folder / "recipe.json").is_file() else None
+
+
+def pretraining_of(run: Path) -> tuple[str, float, float | None]:
+    """Digest of the log, seconds and Wh of a run's masked pretraining; None where a line lacks its energy."""
+    lines = read_epochs(run, PRETRAINING)
+    energy = [line["energy_wh"] for line in lines if "energy_wh" in line]
+    digest = file_sha256(run / PRETRAINING) if lines else ""
+    return digest, sum(line["seconds"] for line in lines), sum(energy) if len(energy) == len(lines) else None
 
 
 def _without_pictures(text: Path) -> str:
@@ -182,7 +226,7 @@ def _track(key: str, contest: Contest, figures: Comparison, dataset_uri: str, fo
         for model in figures.models:
             means = {
                 "accuracy": model.accuracy, "macro_f1": model.macro_f1, "test_loss": model.test_loss,
-                "minutes": model.minutes,
+                "minutes": model.minutes, "pretraining_minutes": model.pretraining_minutes,
             }  # fmt: skip
             run.log_metrics({f"{model.name}/{name}": figure.mean for name, figure in means.items()})
         run.log_files(folder)

@@ -112,7 +112,8 @@ class ComparisonParameters:
     tiny: bool = False
     """Shrink every recipe to seconds, to try the comparison out."""
     same_data: bool = True
-    """Every model of a seed learns from the same balanced sample, by the first preset's `data` and `balance`."""
+    """Every model of a seed learns from the same balanced sample, by the first preset's `data` and `balance`; without
+    it each by its own."""
 
     def __post_init__(self) -> None:
         for name, values in (("presets", self.presets), ("seeds", self.seeds)):

@@ -5,7 +5,7 @@ Importing the room costs nothing; `evaluate.py`, `scoring.py` and `figures.py` b
 """
 
 from components.evaluation.records import BehaviourFigures, ClassFigures, Evaluation, Figures, Interval, SliceFigures
-from components.evaluation.tables import table_1, table_2
+from components.evaluation.tables import classes_table, models_table
 
 __all__ = [
     "BehaviourFigures",
@@ -14,6 +14,6 @@ __all__ = [
     "Figures",
     "Interval",
     "SliceFigures",
-    "table_1",
-    "table_2",
+    "classes_table",
+    "models_table",
 ]

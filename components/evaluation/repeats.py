@@ -53,17 +53,24 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(known.mean()), float(known.min()), float(known.max()), sd, len(known))
 
 
+def mean_intervals(
+    labels: Labels, answers: Mapping[str, Sequence[Labels]], seed: int = 0
+) -> dict[str, tuple[Interval, Interval]]:
+    """Recipe -> 95 % bootstrap intervals of its accuracy and macro-F1, each the mean over its seeds.
+
+    labels, answers, errors: as `gains` has them; the same seed draws the same images there.
+    """
+    return {name: (percentiles(a), percentiles(f)) for name, (a, f) in _resampled(labels, answers, seed).items()}
+
+
 def gains(labels: Labels, answers: Mapping[str, Sequence[Labels]], seed: int = 0) -> tuple[Gain, ...]:
     """Every recipe against every later one, both scored on the same resampled images.
 
     labels: int64 [N]; answers: recipe -> one int64 [N] a seed, to the same images in the same order. Each resample
     scores all of a recipe's seeds and takes their mean. Raises DataError for answers to another number of images.
     """
-    for name, runs in answers.items():
-        if not runs or any(len(run) != len(labels) for run in runs):
-            raise DataError(f"{name} has no answers, or not one to each of the {len(labels)} test images.")
-    measured = {name: _figures(labels, runs) for name, runs in answers.items()}
     drawn = _resampled(labels, answers, seed)
+    measured = {name: _figures(labels, runs) for name, runs in answers.items()}
     names = list(answers)
     return tuple(
         Gain(
@@ -83,6 +90,9 @@ def _figures(labels: Labels, runs: Sequence[Labels]) -> tuple[float, float]:
 
 def _resampled(labels: Labels, answers: Mapping[str, Sequence[Labels]], seed: int) -> dict[str, tuple[Values, Values]]:
     """Recipe -> accuracy [R] and macro-F1 [R], means over its seeds, every recipe on the same R draws of images."""
+    for name, runs in answers.items():
+        if not runs or any(len(run) != len(labels) for run in runs):
+            raise DataError(f"{name} has no answers, or not one to each of the {len(labels)} test images.")
     cells = {name: [np.eye(K * K)[labels * K + run] for run in runs] for name, runs in answers.items()}  # [N, 49] each
     generator, n = np.random.default_rng(seed), len(labels)
     parts: dict[str, list[tuple[Values, Values]]] = {name: [] for name in answers}

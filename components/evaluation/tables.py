@@ -1,7 +1,7 @@
-"""The paper's Table 1 (models side by side) and Table 2 (class by class) as Markdown.
+"""Models side by side, and one model class by class, as Markdown.
 
 The paper's own accuracies stand below ours only where the data is FER-2013: M. Di Iorio, "Emotion Recognition Using
-Vision Transformers", Table 1.
+Vision Transformers".
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,14 @@ def is_fer2013(evaluation: Evaluation) -> bool:
     return FER2013_SUPPORTS.get(evaluation.split) == tuple(c.support for c in evaluation.per_class)
 
 
-def table_1(evaluations: Sequence[Evaluation], networks: Mapping[str, str] | None = None) -> str:
+def models_table(evaluations: Sequence[Evaluation], networks: Mapping[str, str] | None = None) -> str:
     """Models side by side, scored on one split; a line of n and intervals above.
 
     networks: model name -> what it is in words, such as "ResNet-18, from scratch"; adds a column.
     """
-    head = ["model", *(["network"] if networks is not None else []), "accuracy", "macro-F1", "weighted F1",
-            "accuracy without twins", "macro-F1 without twins", "test loss", "ECE"]  # fmt: skip
+    head = ["model", *(["network"] if networks is not None else []), "accuracy", "macro-F1", "macro precision",
+            "macro recall", "weighted F1", "accuracy without twins", "macro-F1 without twins", "test loss",
+            "ECE"]  # fmt: skip
     rows = [_model(e, networks) for e in evaluations]
     if all(map(is_fer2013, evaluations)):
         blanks = [""] * (len(head) - 3 + (networks is None))
@@ -44,20 +45,26 @@ def table_1(evaluations: Sequence[Evaluation], networks: Mapping[str, str] | Non
     return f"{_caption(evaluations)}\n\n{markdown(head, rows)}"
 
 
-def table_2(evaluation: Evaluation) -> str:
+def classes_table(evaluation: Evaluation) -> str:
     """One model class by class, with the averages below."""
     f = evaluation.figures
     rows = [[c.name, _percent(c.precision), _percent(c.recall), _percent(c.f1), str(c.support)]
             for c in evaluation.per_class]  # fmt: skip
-    answered = [sum(column) for column in zip(*evaluation.confusion, strict=True)]
-    there = [c for c, n in zip(evaluation.per_class, answered, strict=True) if c.support or n]
-    rows.append(["**mean over classes**", *_means(there, [1] * len(there)), str(f.n)])
-    rows.append(["**mean over images**", *_means(there, [c.support for c in there]), str(f.n)])
+    over_images = _means(evaluation.per_class, [c.support for c in evaluation.per_class])
+    rows.append(["**mean over classes**", *map(_percent, macro(evaluation)), str(f.n)])
+    rows.append(["**mean over images**", *map(_percent, over_images), str(f.n)])
     caption = (
         f"{evaluation.model} on {evaluation.split}, n = {f.n}: accuracy {_with(f.accuracy, f.accuracy_interval)}, "
         f"macro-F1 {_with(f.macro_f1, f.macro_f1_interval)}, 95 % bootstrap intervals."
     )
     return f"{caption}\n\n{markdown(['class', 'precision', 'recall', 'F1', 'images'], rows)}"
+
+
+def macro(evaluation: Evaluation) -> tuple[float, float, float]:
+    """Mean precision, recall and F1 over the classes that occur among truths or answers; shares 0 to 1."""
+    answered = [sum(column) for column in zip(*evaluation.confusion, strict=True)]
+    there = [int(c.support + n > 0) for c, n in zip(evaluation.per_class, answered, strict=True)]
+    return _means(evaluation.per_class, there)
 
 
 def _caption(evaluations: Sequence[Evaluation]) -> str:
@@ -76,7 +83,7 @@ def _model(e: Evaluation, networks: Mapping[str, str] | None) -> list[str]:
     f, w = e.figures, e.without_twins
     named = [networks.get(e.model, "")] if networks is not None else []
     return [
-        e.model, *named, *_accuracy_and_macro(f), _percent(f.weighted_f1),
+        e.model, *named, *_accuracy_and_macro(f), *map(_percent, macro(e)[:2]), _percent(f.weighted_f1),
         *(_accuracy_and_macro(w) if w else ("", "")), f"{f.nll:.3f}", f"{e.ece:.3f}",
     ]  # fmt: skip
 
@@ -85,10 +92,13 @@ def _accuracy_and_macro(f: Figures) -> tuple[str, str]:
     return _with(f.accuracy, f.accuracy_interval), _with(f.macro_f1, f.macro_f1_interval)
 
 
-def _means(classes: Sequence[ClassFigures], weights: Sequence[int]) -> list[str]:
-    total = sum(weights)
-    columns = ([c.precision for c in classes], [c.recall for c in classes], [c.f1 for c in classes])
-    return [_percent(sum(x * w for x, w in zip(column, weights, strict=True)) / total) for column in columns]
+def _means(classes: Sequence[ClassFigures], weights: Sequence[int]) -> tuple[float, float, float]:
+    """Precision, recall and F1."""
+    precision, recall, f1 = (
+        sum(x * w for x, w in zip(column, weights, strict=True)) / sum(weights)
+        for column in zip(*((c.precision, c.recall, c.f1) for c in classes), strict=True)
+    )
+    return precision, recall, f1
 
 
 def _percent(share: float) -> str:

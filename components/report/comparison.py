@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.balancing.records import BalanceRecipe, DataRecipe
 from components.dataset import Dataset
 from components.errors import DataError
 from components.evaluation.records import Evaluation, Interval
-from components.evaluation.repeats import Gain, Spread, gains, spread
-from components.evaluation.tables import is_fer2013
+from components.evaluation.repeats import Gain, Spread, gains, mean_intervals, spread
+from components.evaluation.tables import is_fer2013, macro
 from components.labels import CLASSES
 from components.report.build import ModelRun
 from components.training.records import Recipe
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 counted a pretraining's minutes among all others."""
 MINUTE = 60
 
 
@@ -31,8 +31,16 @@ class Repeat:
     recipe: Recipe
     hardware: str
     """Device, threads and library in words."""
+    commit: str
+    """Of the code that trained it."""
+    elsewhere: str
+    """What it owes to weights and a teacher outside of its recipe, in words; empty for nothing."""
+    pretraining: str
+    """Digest of the masked pretraining's log, equal where trainings begin from the same one; empty without one."""
     pretraining_s: float
-    """Time of the masked pretraining, 0 without one; the summary's own does not hold it."""
+    """What it took, 0 without one; the summary's own time does not hold it."""
+    pretraining_wh: float | None
+    """0 without one; None where it was not measured."""
     run: ModelRun
 
 
@@ -46,10 +54,10 @@ class Contest:
     written: str
     """ISO time, UTC."""
     dataset: Dataset
-    same_data: bool
-    """Whether every model of a seed learned from the same balanced sample."""
     models: Mapping[str, Sequence[Repeat]]
     """Name -> one repeat a seed, the same seeds in the same order for all."""
+    replaced: Mapping[str, Sequence[str]]
+    """Name -> settings of the model's own `data` and `balance` that gave way to the first model's, as `key=value`."""
 
     @property
     def first(self) -> Repeat:
@@ -63,6 +71,7 @@ class RepeatFigures:
     seed: int
     run_uri: str
     evaluation_uri: str
+    commit: str
     model_sha256: str
     accuracy: float
     macro_f1: float
@@ -71,36 +80,49 @@ class RepeatFigures:
     epochs: int
     best_epoch: int
     minutes: float
-    """All epochs, a masked pretraining among them."""
+    """Of the epochs with labels."""
     energy_wh: float | None
-    """Of the epochs with labels; None where it was not measured."""
+    """The same; None where it was not measured."""
+    pretraining: str
+    """Digest of the masked pretraining's log, equal where trainings begin from the same one; empty without one."""
+    pretraining_minutes: float
+    pretraining_wh: float | None
+    """Both 0 without a pretraining; None where it was not measured."""
     images_per_second: float
     peak_memory_mb: float
 
 
 @dataclass(frozen=True)
 class ModelFigures:
-    """One model over all seeds; shares 0 to 1. An interval is that of the first seed alone, over test images."""
+    """One model over all seeds; shares 0 to 1. An interval is that of the mean over the seeds, over test images."""
 
     name: str
     recipe: Recipe
-    """Under the first seed."""
+    elsewhere: str
+    """What it owes to weights and a teacher outside of its recipe, in words. These two: under the first seed."""
     parameters: int
     accuracy: Spread
     accuracy_interval: Interval
     macro_f1: Spread
     macro_f1_interval: Interval
+    macro_precision: Spread
+    macro_recall: Spread
     accuracy_without_twins: Spread | None
     macro_f1_without_twins: Spread | None
     test_loss: Spread
     """Mean -log p of the true class, calibrated, nats."""
     ece: Spread
     ece_uncalibrated: Spread
+    precision_by_class: Mapping[str, Spread]
+    recall_by_class: Mapping[str, Spread]
     f1_by_class: Mapping[str, Spread]
     confusion: tuple[tuple[int, ...], ...]
     """True class (row) by answer (column), summed over the seeds."""
     minutes: Spread
     energy_wh: Spread | None
+    """These two are of the epochs with labels; None where one of the seeds was not measured."""
+    pretraining_minutes: Spread
+    pretraining_wh: Spread | None
     repeats: tuple[RepeatFigures, ...]
 
 
@@ -120,9 +142,9 @@ class Comparison:
     """Whether the test images are those of FER-2013."""
     seeds: tuple[int, ...]
     same_data: bool
-    data: DataRecipe
-    balance: BalanceRecipe
-    """These two are the first model's; every model's with `same_data`."""
+    """Whether all models of a seed learned from the same balanced sample."""
+    replaced: Mapping[str, Sequence[str]]
+    """Name -> settings of the model's own `data` and `balance` that gave way to the first model's, as `key=value`."""
     hardware: tuple[str, ...]
     energy_sources: tuple[str, ...]
     command: str
@@ -150,6 +172,8 @@ def compare(contest: Contest) -> Comparison:
         if {r.run.evaluation.test_digest for r in group} != {evaluation.test_digest}:
             raise DataError(f"{name} was scored on other test images than {first.run.name}: evaluate it again.")
     labels = first.run.predictions["label"].to_numpy(np.int64)
+    given = {name: [answers(repeat) for repeat in group] for name, group in contest.models.items()}
+    around = mean_intervals(labels, given)
     return Comparison(
         split=evaluation.split,
         n=evaluation.figures.n,
@@ -159,14 +183,15 @@ def compare(contest: Contest) -> Comparison:
         fingerprint=contest.dataset.info.fingerprint,
         fer2013=is_fer2013(evaluation),
         seeds=seeds,
-        same_data=contest.same_data,
-        data=first.recipe.data,
-        balance=first.recipe.balance,
+        same_data=all(
+            len({r.run.summary.sample_sha256 for r in rs}) == 1 for rs in zip(*contest.models.values(), strict=True)
+        ),
+        replaced=contest.replaced,
         hardware=tuple(sorted({repeat.hardware for repeat in repeats})),
         energy_sources=tuple(sorted({repeat.run.summary.energy_source for repeat in repeats})),
         command=contest.command,
-        models=tuple(_model(name, group) for name, group in contest.models.items()),
-        gains=gains(labels, {name: [answers(r) for r in group] for name, group in contest.models.items()}),
+        models=tuple(_model(name, group, *around[name]) for name, group in contest.models.items()),
+        gains=gains(labels, given),
     )
 
 
@@ -181,34 +206,45 @@ def answers(repeat: Repeat) -> npt.NDArray[np.int64]:
     return classes
 
 
-def _model(name: str, group: Sequence[Repeat]) -> ModelFigures:
+def _model(name: str, group: Sequence[Repeat], accuracy: Interval, macro_f1: Interval) -> ModelFigures:
     found = [repeat.run.evaluation for repeat in group]
     bare = [e.without_twins for e in found if e.without_twins]
     repeats = tuple(map(_repeat, group))
-    energy = [r.energy_wh for r in repeats if r.energy_wh is not None]
     return ModelFigures(
         name=name,
         recipe=group[0].recipe,
+        elsewhere=group[0].elsewhere,
         parameters=group[0].run.summary.parameters,
         accuracy=spread([e.figures.accuracy for e in found]),
-        accuracy_interval=found[0].figures.accuracy_interval,
+        accuracy_interval=accuracy,
         macro_f1=spread([e.figures.macro_f1 for e in found]),
-        macro_f1_interval=found[0].figures.macro_f1_interval,
+        macro_f1_interval=macro_f1,
+        macro_precision=spread([macro(e)[0] for e in found]),
+        macro_recall=spread([macro(e)[1] for e in found]),
         accuracy_without_twins=spread([f.accuracy for f in bare]) if bare else None,
         macro_f1_without_twins=spread([f.macro_f1 for f in bare]) if bare else None,
         test_loss=spread([e.figures.nll for e in found]),
         ece=spread([e.ece for e in found]),
         ece_uncalibrated=spread([e.ece_uncalibrated for e in found]),
-        f1_by_class=_by_class(found),
+        precision_by_class=_by_class(found, "precision"),
+        recall_by_class=_by_class(found, "recall"),
+        f1_by_class=_by_class(found, "f1"),
         confusion=tuple(map(tuple, np.sum([e.confusion for e in found], axis=0).tolist())),
         minutes=spread([r.minutes for r in repeats]),
-        energy_wh=spread(energy) if len(energy) == len(repeats) else None,
+        energy_wh=_measured([r.energy_wh for r in repeats]),
+        pretraining_minutes=spread([r.pretraining_minutes for r in repeats]),
+        pretraining_wh=_measured([r.pretraining_wh for r in repeats]),
         repeats=repeats,
     )
 
 
-def _by_class(found: Sequence[Evaluation]) -> dict[str, Spread]:
-    return {name: spread([e.per_class[k].f1 for e in found]) for k, name in enumerate(CLASSES)}
+def _measured(values: Sequence[float | None]) -> Spread | None:
+    known = [value for value in values if value is not None]
+    return spread(known) if len(known) == len(values) else None
+
+
+def _by_class(found: Sequence[Evaluation], figure: str) -> dict[str, Spread]:
+    return {name: spread([getattr(e.per_class[k], figure) for e in found]) for k, name in enumerate(CLASSES)}
 
 
 def _repeat(repeat: Repeat) -> RepeatFigures:
@@ -217,6 +253,7 @@ def _repeat(repeat: Repeat) -> RepeatFigures:
         seed=repeat.seed,
         run_uri=repeat.run_uri,
         evaluation_uri=repeat.evaluation_uri,
+        commit=repeat.commit,
         model_sha256=summary.model_sha256,
         accuracy=evaluation.figures.accuracy,
         macro_f1=evaluation.figures.macro_f1,
@@ -224,8 +261,11 @@ def _repeat(repeat: Repeat) -> RepeatFigures:
         ece=evaluation.ece,
         epochs=summary.epochs,
         best_epoch=summary.best_epoch,
-        minutes=(summary.seconds + repeat.pretraining_s) / MINUTE,
+        minutes=summary.seconds / MINUTE,
         energy_wh=summary.energy_wh,
+        pretraining=repeat.pretraining,
+        pretraining_minutes=repeat.pretraining_s / MINUTE,
+        pretraining_wh=repeat.pretraining_wh,
         images_per_second=summary.images_per_second,
         peak_memory_mb=summary.peak_memory_mb,
     )

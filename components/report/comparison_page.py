@@ -1,4 +1,7 @@
-"""A comparison as files: comparison.json, one self-contained report.html, and comparison.md with pictures beside it."""
+"""A comparison as files: comparison.json, one self-contained report.html, and what may go into a repository.
+
+That is comparison.html, the same page without its faces, and comparison.md with pictures beside it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +10,13 @@ import jinja2
 from markupsafe import Markup
 
 from components.report.comparison import Comparison, Contest, compare
-from components.report.comparison_pictures import Picture, attentive, draw, rollouts
+from components.report.comparison_pictures import Look, Picture, attentive, draw, rollouts
 from components.report.comparison_tables import Table, percent, tables
 
 RECORD, PAGE, TEXT, PICTURES = "comparison.json", "report.html", "comparison.md", "comparison-*.png"
+SHOWN = "comparison.html"
+"""The page without its faces."""
+LOOKED = "Where the models looked"
 SIGNED = "Written by compare-models"
 """In every comparison.md: this is how one is known."""
 
@@ -24,13 +30,14 @@ def write_comparison(contest: Contest, out: Path) -> Comparison:
     for picture in drawn:
         (out / f"{picture.name}.png").write_bytes(picture.png)
     (out / TEXT).write_text(_text(contest, comparison, told, drawn), encoding="utf-8")
-    (out / PAGE).write_text(_page(contest, comparison, told, drawn), encoding="utf-8")
+    for name, looks in ((PAGE, rollouts(contest)), (SHOWN, ())):
+        (out / name).write_text(_page(contest, comparison, told, drawn, looks), encoding="utf-8")
     return comparison
 
 
 def faceless(folder: Path) -> tuple[Path, ...]:
-    """What of a written comparison may go into a repository: the text and its pictures."""
-    return (folder / TEXT, *sorted(folder.glob(PICTURES)))
+    """What of a written comparison may go into a repository: the text and its pictures, and the page without faces."""
+    return (folder / TEXT, folder / SHOWN, *sorted(folder.glob(PICTURES)))
 
 
 def _about(contest: Contest, comparison: Comparison) -> str:
@@ -46,10 +53,27 @@ def _text(contest: Contest, comparison: Comparison, told: Sequence[Table], drawn
     about = _about(contest, comparison).replace(contest.command, f"`{contest.command}`")
     pictures = [f"## {p.title}\n\n![{p.title}]({p.name}.png)\n\n{p.told}\n" for p in drawn]
     *first, last = [table.markdown() for table in told]
-    return "\n".join([f"# {contest.title}\n\n{about}\n", *first, *pictures, last])
+    looked = f"## {LOOKED}\n\n{_unseen(contest, comparison)}\n"
+    origin = [f"- {name}: {value}" for name, value in _provenance(contest, comparison)]
+    warning = _warning(comparison)
+    came = "\n".join(["## Where this comes from\n", *([f"{warning}\n"] if warning else []), *origin, ""])
+    return "\n".join([f"# {contest.title}\n\n{about}\n", *first, *pictures, looked, last, came])
 
 
-def _page(contest: Contest, comparison: Comparison, told: Sequence[Table], drawn: Sequence[Picture]) -> str:
+def _unseen(contest: Contest, comparison: Comparison) -> str:
+    """Said where no face is shown."""
+    if not attentive(contest):
+        return "No model of this comparison has attention that could be drawn."
+    return (
+        f"Rollout was drawn for {', '.join(attentive(contest))}. The sheet shows faces of {comparison.split}, "
+        f"so it is not here: it is in {PAGE} of this comparison's folder in the store, and among the files of its "
+        "MLflow run."
+    )
+
+
+def _page(
+    contest: Contest, comparison: Comparison, told: Sequence[Table], drawn: Sequence[Picture], looks: Sequence[Look]
+) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=jinja2.select_autoescape(), trim_blocks=True
     )
@@ -66,11 +90,14 @@ def _page(contest: Contest, comparison: Comparison, told: Sequence[Table], drawn
             {"name": p.name, "title": p.title, "told": p.told, "svg": Markup(p.svg), "size": _size(p, comparison)}
             for p in drawn
         ],
-        looks=rollouts(contest),
+        looked=LOOKED,
+        looks=looks,
+        unseen=_unseen(contest, comparison),
         attentive=list(attentive(contest)),
         split=comparison.split,
         seed=comparison.seeds[0],
         provenance=_provenance(contest, comparison),
+        warning=_warning(comparison),
     )
 
 
@@ -84,25 +111,54 @@ def _leading(comparison: Comparison) -> list[tuple[str, str, str]]:
     """The best model, and what it took."""
     best = max(comparison.models, key=lambda model: model.macro_f1.mean)
     energy = f", {best.energy_wh.mean:.1f} Wh" if best.energy_wh else ""
+    before = best.pretraining_minutes.mean
+    apart = f", after {before:.1f} min of pretraining" if before else ""
     return [
         ("best macro-F1", percent(best.macro_f1.mean), f"{best.name}, mean over {best.macro_f1.n} seeds"),
         ("its accuracy", percent(best.accuracy.mean), f"{comparison.split}, n = {comparison.n:,}"),
         ("its test loss", f"{best.test_loss.mean:.3f}", "nats, calibrated"),
-        ("one training of it", f"{best.minutes.mean:.1f} min", f"{best.parameters / 1e6:.2f} M parameters{energy}"),
+        (
+            "one training of it",
+            f"{best.minutes.mean:.1f} min",
+            f"{best.parameters / 1e6:.2f} M parameters{energy}{apart}",
+        ),
     ]
 
 
 def _provenance(contest: Contest, comparison: Comparison) -> list[tuple[str, str]]:
+    """Without folders of this machine; comparison.json has the whole URIs."""
     runs = [
-        (f"{model.name}, seed {repeat.seed}", f"{repeat.run_uri} · {repeat.evaluation_uri}")
+        (f"{model.name}, seed {r.seed}", f"{_inside(r.run_uri)} · {_inside(r.evaluation_uri)} · commit {r.commit}")
         for model in comparison.models
-        for repeat in model.repeats
+        for r in model.repeats
     ]
     return [
         ("command", contest.command),
-        ("dataset", str(contest.dataset.root)),
+        ("dataset", comparison.dataset),
         ("fingerprint", comparison.fingerprint),
         ("test images", comparison.test_digest),
         ("hardware", "; ".join(comparison.hardware)),
+        ("commits", ", ".join(_commits(comparison))),
         *runs,
     ]
+
+
+def _inside(uri: str) -> str:
+    """The name inside the store."""
+    return "/".join(uri.split("/")[-2:])
+
+
+def _commits(comparison: Comparison) -> list[str]:
+    """Those that the trainings were made with, each once."""
+    return sorted({r.commit for model in comparison.models for r in model.repeats})
+
+
+def _warning(comparison: Comparison) -> str:
+    """That not all models were trained by the same code; empty where they were."""
+    commits = _commits(comparison)
+    if len(commits) == 1:
+        return ""
+    return (
+        f"Warning: the trainings are of {len(commits)} commits, {', '.join(commits)}: see that nothing between them "
+        "changes a training before differences are put down to the models."
+    )

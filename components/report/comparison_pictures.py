@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from components.dataset import Dataset
-from components.evaluation.calibration import expected_calibration_error, reliability
+from components.evaluation.calibration import reliability
 from components.evaluation.scoring import score
 from components.labels import CLASSES
 from components.report import pictures
@@ -56,7 +56,8 @@ def draw(contest: Contest, comparison: Comparison) -> tuple[Picture, ...]:
         ("comparison-f1", "F1 by class, drawn", f"F1 of each class; {on}{whiskers}.", lambda: _f1(comparison)),
         ("comparison-reliability", "Calibration",
          f"Accuracy against confidence, and how many images have that confidence (gray); {on}"
-         f"{', all seeds together' if several else ''}.", lambda: _reliabilities(contest)),
+         f"{', all seeds together; ECE: mean over the seeds' if several else ''}.",
+         lambda: _reliabilities(contest, comparison)),
         ("comparison-curves", "Training curves",
          "Macro-F1 and loss on validation images by epoch (dotted: loss on training images, by each recipe's own "
          f"measure); a line a seed, {seeds}.", lambda: _curves(contest)),
@@ -126,9 +127,10 @@ def _f1(comparison: Comparison) -> Figure:
     return figure
 
 
-def _reliabilities(contest: Contest) -> Figure:
+def _reliabilities(contest: Contest, comparison: Comparison) -> Figure:
     figure, places = _multiples(len(contest.models), 3.4, 3.1)
-    for k, (axes, (name, group)) in enumerate(zip(places, contest.models.items(), strict=True)):
+    for k, (axes, model) in enumerate(zip(places, comparison.models, strict=True)):
+        group = contest.models[model.name]
         given = np.concatenate([probabilities(repeat) for repeat in group])
         labels = np.concatenate([repeat.run.predictions["label"].to_numpy(np.int64) for repeat in group])
         bins = reliability(given, labels)
@@ -137,7 +139,7 @@ def _reliabilities(contest: Contest) -> Figure:
         axes.plot([0, 1], [0, 1], color="#8a8f98", linestyle="--", linewidth=1)
         axes.plot(confidence, [b.accuracy for b in bins], color=_colour(k), marker="o", markersize=4)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
-        axes.set_title(f"{name}, ECE {expected_calibration_error(given, labels):.3f}", fontsize=10.5)
+        axes.set_title(f"{model.name}, ECE {model.ece.mean:.3f}", fontsize=10.5)
         axes.grid(alpha=0.25)
         axes.label_outer()
     return figure

@@ -1,6 +1,6 @@
 """A comparison's tables in words: the same cells for Markdown and HTML.
 
-Table 1 sets all models side by side, Table 2 the ViT's regimes; both after M. Di Iorio, "Emotion Recognition Using
+The first sets all models side by side, the second the ViT's regimes; both after M. Di Iorio, "Emotion Recognition Using
 Vision Transformers", whose own accuracies stand below in rows marked as the paper's where the images are FER-2013's.
 """
 
@@ -12,11 +12,19 @@ from components.evaluation.repeats import Gain, Spread
 from components.evaluation.tables import PAPER_ACCURACY, markdown
 from components.labels import CLASSES
 from components.report.comparison import Comparison, ModelFigures
+from components.training.recipes import flat
 from components.training.records import Recipe
 
 PAPER_VIT = next(name for name in PAPER_ACCURACY if name.startswith("ViT"))
 NETWORKS = {"vit": "ViT", "compact-vit": "compact ViT", "resnet18": "ResNet-18", "vgg16": "VGG-16"}
-WORDS = ("model", "less", "network", "regime", "weights before", "best epoch", "better in macro-F1")
+WORDS = ("model", "less", "network", "regime", "weights before", "learning rate", "best epoch", "better in macro-F1")
+REGIME = ("regime", "top_blocks")
+"""What a regime itself decides of a recipe."""
+PARTS = {
+    "start": ("model.pretrained", "pretrain.", "distill."),
+    "learning rate": ("optimizer.lr", "optimizer.layer_decay", "schedule."),
+}
+OUTSIDE = ("model.pretrained", "distill.teacher", "data.exclude")
 
 Cell = tuple[str, ...]
 """A figure, then what is said of its doubt, a piece each."""
@@ -32,6 +40,8 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     paper: tuple[tuple[Cell, ...], ...] = ()
+    note: str = ""
+    """What is said below the table, of the rows themselves."""
 
     @property
     def words(self) -> frozenset[int]:
@@ -39,9 +49,10 @@ class Table:
         return frozenset(k for k, name in enumerate(self.head) if name in WORDS)
 
     def markdown(self) -> str:
-        """Title, caption and table."""
+        """Title, caption, table and note."""
         rows = [[_text(cell) for cell in row] for row in (*self.rows, *self.paper)]
-        return f"## {self.title}\n\n{self.caption}\n\n{markdown(self.head, rows)}\n"
+        pieces = [f"## {self.title}", self.caption, markdown(self.head, rows), *([self.note] if self.note else [])]
+        return "\n\n".join(pieces) + "\n"
 
 
 def _text(cell: Cell) -> str:
@@ -49,11 +60,12 @@ def _text(cell: Cell) -> str:
 
 
 def tables(comparison: Comparison) -> tuple[Table, ...]:
-    """All tables, in the order in which they are read; Table 2 only where there is a ViT."""
+    """All tables, in the order in which they are read; that of the regimes only where there is a ViT."""
     regimes = [model for model in comparison.models if model.recipe.model.name == "vit"]
     return (
         _models(comparison),
         *([_regimes(comparison, regimes)] if regimes else []),
+        _costs(comparison),
         *([_pairs(comparison)] if comparison.gains else []),
         _classes(comparison),
         _runs(comparison),
@@ -62,13 +74,13 @@ def tables(comparison: Comparison) -> tuple[Table, ...]:
 
 def origin(comparison: Comparison) -> str:
     """What every table's figures rest on: weights, images, seeds, hardware."""
-    scratch = [m.name for m in comparison.models if not m.recipe.model.pretrained]
-    brought = [f"{m.name} ({m.recipe.model.pretrained})" for m in comparison.models if m.recipe.model.pretrained]
+    scratch = [m.name for m in comparison.models if not m.elsewhere]
+    brought = [f"{m.name} ({m.elsewhere})" for m in comparison.models if m.elsewhere]
     said = [
         "All models trained from scratch on the dataset's Training split alone."
         if not brought
-        else f"With pretrained weights: {', '.join(brought)}. From scratch on the dataset's Training split alone: "
-        f"{', '.join(scratch) or 'none'}.",
+        else f"With weights or a teacher from elsewhere: {', '.join(brought)}. From scratch on the dataset's Training "
+        f"split alone: {', '.join(scratch) or 'none'}.",
         f"{comparison.split}, n = {comparison.n:,}; seed{'s' * (len(comparison.seeds) > 1)} "
         f"{', '.join(map(str, comparison.seeds))}.",
         f"Hardware: {'; '.join(comparison.hardware)}.",
@@ -78,14 +90,28 @@ def origin(comparison: Comparison) -> str:
 
 def doubt(comparison: Comparison) -> str:
     """What stands in brackets."""
-    several = len(comparison.seeds) > 1
-    mean = "Mean over the seeds; seeds: least to greatest over them; " if several else ""
-    return f"{mean}images: 95 % bootstrap interval over the test images, of seed {comparison.seeds[0]} alone."
+    if len(comparison.seeds) == 1:
+        return "Images: 95 % bootstrap interval over the test images."
+    return (
+        "Mean over the seeds; seeds: least to greatest over them; images: 95 % bootstrap interval of that mean over "
+        "the test images, the seeds held fixed."
+    )
 
 
 def data_words(comparison: Comparison) -> str:
     """What the models learned from."""
-    data, balance = comparison.data, comparison.balance
+    if comparison.same_data:
+        first = _sample_words(comparison.models[0].recipe)
+        return f"Under each seed all models learn from the same balanced sample of Training: {first}."
+    learned: dict[str, list[str]] = {}
+    for model in comparison.models:
+        learned.setdefault(_sample_words(model.recipe), []).append(model.name)
+    own = ". ".join(f"{', '.join(names)}: {words}" for words, names in learned.items())
+    return f"The models learn from different samples of Training. {own}."
+
+
+def _sample_words(recipe: Recipe) -> str:
+    data, balance = recipe.data, recipe.balance
     how = {
         "none": "images as they come",
         "paper": f"large classes cut to {100 * balance.max_class_limit:.0f} % of the largest, small ones repeated up "
@@ -105,18 +131,24 @@ def data_words(comparison: Comparison) -> str:
         left.append("further copies")
     if data.exclude:
         left.append("those of an exclusion list")
-    whose = (
-        "Under each seed all models learn from the same balanced sample of Training: "
-        if comparison.same_data
-        else "Each model learns from the sample of its own recipe; the first model's: "
+    return f"{how}; left out are {', '.join(left) if left else 'no images'}"
+
+
+def _replaced_words(comparison: Comparison) -> str:
+    """What presets would have learned from by themselves; empty where each learned from its own."""
+    if not comparison.replaced:
+        return ""
+    own = "; ".join(f"{name}'s {', '.join(settings)}" for name, settings in comparison.replaced.items())
+    return (
+        f"So that all learn from the same images, the data and balance of {comparison.models[0].name} stand in place "
+        f"of presets' own: {own}. With --own-data each keeps its own."
     )
-    return f"{whose}{how}; left out are {', '.join(left) if left else 'no images'}."
 
 
 def network_words(recipe: Recipe) -> str:
     """`ViT, 6 layers of 192, patch 6, 48 px`."""
     model = recipe.model
-    if model.pretrained:
+    if model.pretrained and model.name == "vit":  # its weights decide the rest
         return f"{NETWORKS[model.name]}, {model.image_size} px"
     inside = {
         "vit": f", {model.depth} layers of {model.width}, patch {model.patch_size}",
@@ -126,12 +158,12 @@ def network_words(recipe: Recipe) -> str:
     return f"{NETWORKS[model.name]}{inside}, {model.image_size} px"
 
 
-def start_words(recipe: Recipe) -> str:
-    """What the weights are before the first label."""
-    begun = f"pretrained: {recipe.model.pretrained}" if recipe.model.pretrained else "from scratch"
-    if recipe.pretrain.epochs:
-        begun += f", {recipe.pretrain.epochs} epochs of masked pretraining"
-    return f"{begun}; with a teacher" if recipe.distill.teacher else begun
+def start_words(recipe: Recipe, elsewhere: str) -> str:
+    """What the weights are before the first label. elsewhere: as a ModelFigures has it."""
+    begun = elsewhere or "from scratch"
+    if not recipe.pretrain.epochs:
+        return begun
+    return f"{begun}{';' if elsewhere else ','} {recipe.pretrain.epochs} epochs of masked pretraining"
 
 
 def regime_words(recipe: Recipe) -> str:
@@ -143,6 +175,13 @@ def regime_words(recipe: Recipe) -> str:
     if recipe.schedule.warmup_epochs:
         return f"full, warm-up and then {recipe.schedule.after}"
     return "full"
+
+
+def rate_words(recipe: Recipe) -> str:
+    """`0.0001 to 0.001` where a warm-up raises it."""
+    rate, schedule = recipe.optimizer.lr, recipe.schedule
+    peak = rate * schedule.multiplier if schedule.warmup_epochs else rate
+    return f"{rate:g}" if peak == rate else f"{rate:g} to {peak:g}"
 
 
 def percent(share: float) -> str:
@@ -174,28 +213,31 @@ def _nats(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _cost(model: ModelFigures) -> tuple[Cell, Cell]:
-    """Means alone: what each training took stands in the last table."""
-    energy = _amount(model.energy_wh.mean) if model.energy_wh else "not measured"
-    return (_amount(model.minutes.mean),), (energy,)
-
-
 def _cost_words(comparison: Comparison) -> str:
-    apart = any(model.recipe.pretrain.epochs for model in comparison.models)
-    whole = ", the masked pretraining on the same images included" if apart else ""
-    labelled = ", of the epochs with labels" if apart else ""
-    return f"Minutes: all epochs of one training{whole}. Energy: {'; '.join(comparison.energy_sources)}{labelled}."
+    sources = [
+        f"{source}, of the whole machine, other processes included" if source.startswith("codecarbon") else source
+        for source in comparison.energy_sources
+    ]
+    return (
+        "Minutes and energy: of the epochs with labels. Pretraining: masked, on the same images, before the first "
+        f"label. Energy by: {'; '.join(sources)}."
+    )
+
+
+def _apart(there: bool, minutes: Cell, energy: Cell) -> tuple[Cell, Cell]:
+    """The two columns of a masked pretraining."""
+    return (minutes, energy) if there else (("none",), ("none",))
 
 
 def _models(comparison: Comparison) -> Table:
-    head = ("model", "network", "accuracy", "macro-F1", "accuracy without twins", "test loss", "ECE", "parameters",
-            "minutes", "energy, Wh")  # fmt: skip
+    head = ("model", "network", "accuracy", "macro-F1", "macro precision", "macro recall", "accuracy without twins",
+            "macro-F1 without twins", "test loss", "ECE")  # fmt: skip
     blanks: tuple[Cell, ...] = (("",),) * (len(head) - 3)
     bare = comparison.n - comparison.twins
     caption = (
-        f"{origin(comparison)} {doubt(comparison)} {data_words(comparison)} Without twins: the {bare:,} test images "
-        "that have no identical or nearly identical one in Training. Test loss, the same for every model: mean -log p "
-        f"of the true class, calibrated, nats. ECE: expected calibration error. {_cost_words(comparison)}"
+        f"{origin(comparison)} {doubt(comparison)} {data_words(comparison)} Macro: the mean over the classes. Without "
+        f"twins: the {bare:,} test images that have no identical or nearly identical one in Training. Test loss, the "
+        "same for every model: mean -log p of the true class, calibrated, nats. ECE: expected calibration error."
     )
     paper = tuple(
         (("*the paper's*",), (network,), (_as_printed(accuracy),), *blanks)
@@ -204,49 +246,73 @@ def _models(comparison: Comparison) -> Table:
     if comparison.fer2013:
         caption += " The paper's rows are its own figures: pretrained weights, its test split, no interval."
     return Table(
-        "table-1", "Table 1: the models", caption, head,
+        "models", "The models", caption, head,
         tuple(_model_row(model) for model in comparison.models), paper if comparison.fer2013 else (),
+        _replaced_words(comparison),
     )  # fmt: skip
 
 
 def _model_row(model: ModelFigures) -> tuple[Cell, ...]:
-    bare = model.accuracy_without_twins
+    bare = [
+        _over(figure, percent) if figure else ("none",)
+        for figure in (model.accuracy_without_twins, model.macro_f1_without_twins)
+    ]
     return (
-        (model.name,), (network_words(model.recipe),),
+        (model.name,), (network_words(model.recipe), f"{model.parameters / 1e6:.2f} M parameters"),
         _over(model.accuracy, percent, model.accuracy_interval),
         _over(model.macro_f1, percent, model.macro_f1_interval),
-        _over(bare, percent) if bare else ("none",), _over(model.test_loss, _nats), (_nats(model.ece.mean),),
-        (f"{model.parameters / 1e6:.2f} M",), *_cost(model),
+        _over(model.macro_precision, percent), _over(model.macro_recall, percent), *bare,
+        _over(model.test_loss, _nats), (_nats(model.ece.mean),),
     )  # fmt: skip
 
 
 def _regimes(comparison: Comparison, regimes: Sequence[ModelFigures]) -> Table:
     reference = regimes[0].name
-    head = ("model", "regime", "weights before", "best epoch", "accuracy", "macro-F1", "test loss",
-            "gain in macro-F1, points", "minutes", "energy, Wh")  # fmt: skip
+    head = ("model", "regime", "weights before", "learning rate", "best epoch", "accuracy", "macro-F1", "test loss",
+            "macro-F1 less the first's, points")  # fmt: skip
     over = {gain.theirs: gain for gain in comparison.gains if gain.ours == reference}
     rows = []
     for model in regimes:
         gain = over.get(model.name)
-        over_first: Cell = ("",) if gain is None else _points(-gain.macro_f1, _turned(gain.macro_f1_interval))
+        less_first: Cell = ("",) if gain is None else _points(-gain.macro_f1, _turned(gain.macro_f1_interval))
         best = ", ".join(f"{r.best_epoch} of {r.epochs}" for r in model.repeats)
         rows.append((
-            (model.name,), (regime_words(model.recipe),), (start_words(model.recipe),), (best,),
-            _over(model.accuracy, percent, model.accuracy_interval),
-            _over(model.macro_f1, percent, model.macro_f1_interval), _over(model.test_loss, _nats), over_first,
-            *_cost(model),
+            (model.name,), (regime_words(model.recipe),), (start_words(model.recipe, model.elsewhere),),
+            (rate_words(model.recipe),), (best,), _over(model.accuracy, percent, model.accuracy_interval),
+            _over(model.macro_f1, percent, model.macro_f1_interval), _over(model.test_loss, _nats), less_first,
         ))  # fmt: skip
-    blanks: tuple[Cell, ...] = (("",),) * 5
-    paper = ((("*the paper's*",), ("full, warm-up and then plateau",), (PAPER_VIT,), ("",),
+    blanks: tuple[Cell, ...] = (("",),) * 3
+    paper = ((("*the paper's*",), ("full, warm-up and then plateau",), (PAPER_VIT,), ("",), ("",),
               (_as_printed(PAPER_ACCURACY[PAPER_VIT]),), *blanks),)  # fmt: skip
-    gained = f" Gain: over {reference}, mean over the seeds, with the 95 % paired bootstrap interval over test images."
+    less = (
+        f" Less the first's: each model's macro-F1 less that of {reference}, mean over the seeds, with the 95 % paired "
+        f"bootstrap interval over test images.{_mixed(regimes)}"
+    )
     caption = (
-        f"{origin(comparison)} {doubt(comparison)}{gained if len(regimes) > 1 else ''} Best epoch: by macro-F1 on the "
-        f"validation images, a seed each. {_cost_words(comparison)}"
+        f"{origin(comparison)} {doubt(comparison)} Best epoch: by macro-F1 on the validation images, a seed each."
+        f"{less if len(regimes) > 1 else ''}"
     )
     return Table(
-        "table-2", "Table 2: the ViT's regimes", caption, head, tuple(rows), paper if comparison.fer2013 else ()
+        "regimes", "The ViT's regimes", caption, head, tuple(rows), paper if comparison.fer2013 else ()
     )  # fmt: skip
+
+
+def _mixed(models: Sequence[ModelFigures]) -> str:
+    """A warning that names all that differs besides the regime; empty where nothing does."""
+    recipes = [flat(model.recipe) for model in models]
+    found: dict[str, list[str]] = {part: [] for part in (*PARTS, "other settings")}
+    for key in recipes[0]:
+        values = [recipe[key] for recipe in recipes]
+        if key not in REGIME and len(set(values)) > 1:
+            # Paths are this machine's own affair; what they lead to stands in the column.
+            told = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+            part = next((part for part, keys in PARTS.items() if key.startswith(keys)), "other settings")
+            found[part].append(key if key in OUTSIDE else f"{key}: {told}")
+    differing = "; ".join(f"{part} ({'; '.join(told)})" for part, told in found.items() if told)
+    return differing and (
+        " That is the difference of whole recipes, not the regime's effect: row by row they also differ in "
+        f"{differing}."
+    )
 
 
 def _turned(interval: Interval) -> Interval:
@@ -255,6 +321,58 @@ def _turned(interval: Interval) -> Interval:
 
 def _points(value: float, interval: Interval) -> Cell:
     return (f"{100 * value:+.1f}", f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}")
+
+
+def _costs(comparison: Comparison) -> Table:
+    head = ("model", "minutes", "energy, Wh", "pretraining, minutes", "pretraining, Wh")
+    rows = tuple(
+        ((model.name,), *_took(model.minutes, model.energy_wh),
+         *_apart(any(r.pretraining for r in model.repeats), *_took(model.pretraining_minutes, model.pretraining_wh)))
+        for model in comparison.models
+    )  # fmt: skip
+    several = " One training, mean over the seeds; seeds: least to greatest over them."
+    caption = f"{origin(comparison)}{several if len(comparison.seeds) > 1 else ''} {_cost_words(comparison)}"
+    return Table("cost", "Time and energy", caption, head, rows, note=_spent(comparison))
+
+
+def _took(minutes: Spread, energy: Spread | None) -> tuple[Cell, Cell]:
+    return _over(minutes, _amount), _over(energy, _amount) if energy else ("not measured",)
+
+
+def _spent(comparison: Comparison) -> str:
+    """Who shares a pretraining, and what everything took with each pretraining counted once."""
+    runs = [r for model in comparison.models for r in model.repeats]
+    pretrainings = {r.pretraining: r for r in runs if r.pretraining}
+    said = [
+        f"Under seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))} {' and '.join(names)} share a pretraining: "
+        f"it was spent once{' a seed' if len(seeds) > 1 else ''} and stands in the row of each."
+        for names, seeds in _sharing(comparison).items()
+    ]
+    total = _sum([(r.minutes, r.energy_wh) for r in runs])
+    if not pretrainings:
+        return f"Spent in all: {total}."
+    once = _sum([(r.pretraining_minutes, r.pretraining_wh) for r in pretrainings.values()])
+    many = f"{len(pretrainings)} pretraining{'s' * (len(pretrainings) > 1)}, each counted once"
+    return " ".join([*said, f"Spent in all: {total} with labels; {once} for {many}."])
+
+
+def _sharing(comparison: Comparison) -> dict[tuple[str, ...], list[int]]:
+    """Models that begin from one pretraining -> the seeds under which they do."""
+    begun: dict[tuple[int, str], list[str]] = {}
+    for model in comparison.models:
+        for r in model.repeats:
+            begun.setdefault((r.seed, r.pretraining), []).append(model.name)
+    found: dict[tuple[str, ...], list[int]] = {}
+    for (seed, pretraining), names in begun.items():
+        if pretraining and len(names) > 1:
+            found.setdefault(tuple(names), []).append(seed)
+    return found
+
+
+def _sum(spent: Sequence[tuple[float, float | None]]) -> str:
+    known = [energy for _, energy in spent if energy is not None]
+    energy = f" and {_amount(sum(known))} Wh" if len(known) == len(spent) else " (energy not measured)"
+    return f"{_amount(sum(minutes for minutes, _ in spent))} minutes{energy}"
 
 
 def _pairs(comparison: Comparison) -> Table:
@@ -279,28 +397,40 @@ def _better(gain: Gain) -> str:
 
 
 def _classes(comparison: Comparison) -> Table:
-    seen = [sum(row) // len(comparison.seeds) for row in comparison.models[0].confusion]
+    models = comparison.models
+    seen = [sum(row) // len(comparison.seeds) for row in models[0].confusion]
     rows = tuple(
-        ((name,), (f"{n:,}",), *(_over(model.f1_by_class[name], percent) for model in comparison.models))
+        ((name,), (f"{n:,}",), *(_class(m.f1_by_class[name], m.precision_by_class[name], m.recall_by_class[name])
+                                 for m in models))
         for name, n in zip(CLASSES, seen, strict=True)
-    )
-    mean = (("mean: macro-F1",), (f"{comparison.n:,}",), *(_over(m.macro_f1, percent) for m in comparison.models))
-    several = " Mean over the seeds; seeds: least to greatest." if len(comparison.seeds) > 1 else ""
-    return Table(
-        "classes", "F1 by class", f"{origin(comparison)}{several}",
-        ("class", "images", *(model.name for model in comparison.models)), (*rows, mean),
     )  # fmt: skip
+    means = (_class(m.macro_f1, m.macro_precision, m.macro_recall) for m in models)
+    several = "; mean over the seeds; seeds: least to greatest" if len(comparison.seeds) > 1 else ""
+    return Table(
+        "classes", "F1, precision and recall by class",
+        f"{origin(comparison)} F1 first, precision and recall below it{several}.",
+        ("class", "images", *(model.name for model in models)),
+        (*rows, (("mean over classes",), (f"{comparison.n:,}",), *means)),
+    )  # fmt: skip
+
+
+def _class(f1: Spread, precision: Spread, recall: Spread) -> Cell:
+    return (*_over(f1, percent), f"precision {percent(precision.mean)}", f"recall {percent(recall.mean)}")
 
 
 def _runs(comparison: Comparison) -> Table:
     head = ("model", "seed", "accuracy", "macro-F1", "test loss", "ECE", "epochs (best)", "minutes", "energy, Wh",
-            "images/s", "memory, MB")  # fmt: skip
+            "pretraining, minutes", "pretraining, Wh", "images/s", "memory, MB")  # fmt: skip
     rows = tuple(
         ((model.name,), (str(r.seed),), (percent(r.accuracy),), (percent(r.macro_f1),), (_nats(r.test_loss),),
-         (_nats(r.ece),), (f"{r.epochs} ({r.best_epoch})",), (_amount(r.minutes),),
-         ("not measured" if r.energy_wh is None else _amount(r.energy_wh),), (f"{r.images_per_second:.0f}",),
-         (f"{r.peak_memory_mb:.0f}",))
+         (_nats(r.ece),), (f"{r.epochs} ({r.best_epoch})",), (_amount(r.minutes),), _energy(r.energy_wh),
+         *_apart(bool(r.pretraining), (_amount(r.pretraining_minutes),), _energy(r.pretraining_wh)),
+         (f"{r.images_per_second:.0f}",), (f"{r.peak_memory_mb:.0f}",))
         for model in comparison.models for r in model.repeats
     )  # fmt: skip
     caption = f"{origin(comparison)} Each of the {len(rows)} trainings by itself. {_cost_words(comparison)}"
     return Table("runs", "Every training", f"{caption} Memory: the peak of the process.", head, rows)
+
+
+def _energy(wh: float | None) -> Cell:
+    return ("not measured" if wh is None else _amount(wh),)

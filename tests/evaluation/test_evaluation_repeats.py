@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from components.errors import DataError
-from components.evaluation.bootstrap import accuracy_of, macro_f1_of, paired_difference
+from components.evaluation.bootstrap import accuracy_of, intervals, macro_f1_of, paired_difference
 from components.evaluation.metrics import confusion
-from components.evaluation.repeats import gains, spread
+from components.evaluation.repeats import gains, mean_intervals, spread
 
 LABELS = np.repeat(np.arange(7), (90, 12, 100, 180, 130, 80, 120))
 
@@ -45,6 +45,23 @@ def test_with_one_seed_each_the_interval_is_the_gates() -> None:
     assert gain.macro_f1_interval.high == pytest.approx(reference.high, abs=0.006)
 
 
+def test_with_one_seed_the_interval_of_the_mean_is_the_evaluations() -> None:
+    run = answering(0.6, 1)
+    (found,) = mean_intervals(LABELS, {"one": [run]}).values()
+    for ours, theirs in zip(found, intervals(LABELS, run), strict=True):
+        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.006)
+
+
+def test_the_interval_of_the_mean_lies_around_the_mean_and_is_narrower_than_a_seeds_own() -> None:
+    runs = [answering(0.5, s) for s in range(3)]
+    accuracy, macro_f1 = mean_intervals(LABELS, {"three": runs})["three"]
+    tables = np.stack([confusion(LABELS, run) for run in runs])
+    assert accuracy.low < accuracy_of(tables).mean() < accuracy.high
+    assert macro_f1.low < macro_f1_of(tables).mean() < macro_f1.high
+    for own, _ in (intervals(LABELS, run) for run in runs):
+        assert accuracy.high - accuracy.low < own.high - own.low
+
+
 def test_a_recipe_gains_nothing_over_itself_on_any_resample() -> None:
     run = answering(0.6, 5)
     (gain,) = gains(LABELS, {"once": [run], "again": [run]})
@@ -60,5 +77,6 @@ def test_every_pair_stands_once_and_the_same_call_gives_the_same() -> None:
 
 @pytest.mark.parametrize("runs", [[], [LABELS[:-1]]], ids=["none", "one short"])
 def test_answers_to_other_images_are_refused(runs: list[np.ndarray]) -> None:
-    with pytest.raises(DataError, match=f"bad has no answers.*{len(LABELS)}"):
-        gains(LABELS, {"good": [LABELS], "bad": runs})
+    for take in (gains, mean_intervals):
+        with pytest.raises(DataError, match=f"bad has no answers.*{len(LABELS)}"):
+            take(LABELS, {"good": [LABELS], "bad": runs})

@@ -1,4 +1,4 @@
-"""The paper's two tables as Markdown."""
+"""The models side by side and a model class by class, as Markdown."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from syrupy.assertion import SnapshotAssertion
 from components.evaluation.bootstrap import macro_f1_of
 from components.evaluation.metrics import by_class, confusion, figures
 from components.evaluation.records import Evaluation
-from components.evaluation.tables import FER2013_SUPPORTS, is_fer2013, table_1, table_2
+from components.evaluation.tables import FER2013_SUPPORTS, classes_table, is_fer2013, models_table
 from components.labels import CLASSES
 
 NETWORKS = {"compact": "compact-vit, from scratch", "resnet18_48": "ResNet-18, from scratch"}
@@ -37,35 +37,47 @@ def on_fer2013() -> list[Evaluation]:
     return [judge("compact", supports, 0.6), judge("resnet18_48", supports, 0.45)]
 
 
-def test_table_1_on_fer2013_ends_with_the_papers_accuracies(
+def test_the_models_table_on_fer2013_ends_with_the_papers_accuracies(
     on_fer2013: list[Evaluation], snapshot: SnapshotAssertion
 ) -> None:
-    assert table_1(on_fer2013, NETWORKS) == snapshot
+    assert models_table(on_fer2013, NETWORKS) == snapshot
 
 
-def test_table_1_elsewhere_does_not_name_the_paper(snapshot: SnapshotAssertion) -> None:
-    table = table_1([judge("quick", (50, 6, 50, 88, 59, 39, 61), 0.7)])
+def test_the_models_table_elsewhere_does_not_name_the_paper(snapshot: SnapshotAssertion) -> None:
+    table = models_table([judge("quick", (50, 6, 50, 88, 59, 39, 61), 0.7)])
     assert "paper" not in table
     assert table == snapshot
 
 
 def test_every_row_has_the_heads_columns(on_fer2013: list[Evaluation]) -> None:
-    for table in (table_1(on_fer2013), table_1(on_fer2013, NETWORKS), table_2(on_fer2013[0])):
+    for table in (models_table(on_fer2013), models_table(on_fer2013, NETWORKS), classes_table(on_fer2013[0])):
         assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
 
 
-def test_table_2_tells_every_class_and_both_means(on_fer2013: list[Evaluation], snapshot: SnapshotAssertion) -> None:
-    table = table_2(on_fer2013[0])
+def test_the_classes_table_tells_every_class_and_both_means(
+    on_fer2013: list[Evaluation], snapshot: SnapshotAssertion
+) -> None:
+    table = classes_table(on_fer2013[0])
     assert all(f"| {name} |" in table for name in CLASSES)
     assert table == snapshot
 
 
-def test_the_means_of_table_2_are_macro_and_weighted_f1() -> None:
+def test_the_means_of_the_classes_table_are_macro_and_weighted_f1() -> None:
     evaluation = judge("m", (30, 0, 30, 30, 30, 30, 30), 0.5)
-    rows = {line.split("|")[1].strip(): line.split("|")[4].strip() for line in table_2(evaluation).splitlines()[2:]}
+    rows = {
+        line.split("|")[1].strip(): line.split("|")[4].strip() for line in classes_table(evaluation).splitlines()[2:]
+    }
     macro = float(macro_f1_of(np.array(evaluation.confusion)))
     assert rows["**mean over classes**"] == f"{100 * macro:.2f} %"
     assert rows["**mean over images**"] == f"{100 * evaluation.figures.weighted_f1:.2f} %"
+
+
+def test_the_models_table_tells_macro_precision_and_recall(on_fer2013: list[Evaluation]) -> None:
+    head, _, first, *_ = [line.split(" | ") for line in models_table(on_fer2013).splitlines()[2:]]
+    told = dict(zip(head, first, strict=True))
+    compact = on_fer2013[0].per_class
+    assert told["macro precision"] == f"{100 * np.mean([c.precision for c in compact]):.2f} %"
+    assert told["macro recall"] == f"{100 * np.mean([c.recall for c in compact]):.2f} %"
 
 
 def test_fer2013_is_known_by_its_split_and_its_counts(on_fer2013: list[Evaluation]) -> None:
@@ -76,4 +88,4 @@ def test_fer2013_is_known_by_its_split_and_its_counts(on_fer2013: list[Evaluatio
 
 def test_a_model_with_no_image_free_of_twins_leaves_those_columns_empty() -> None:
     lone = replace(judge("m", (9, 9, 9, 9, 9, 9, 9), 0.5), without_twins=None)
-    assert "|  |  |" in table_1([lone])
+    assert "|  |  |" in models_table([lone])

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from components.dataset import Dataset
 from components.registry import Registry
 
 pytestmark = pytest.mark.timeout(600)  # one fixture trains four models in two processes
@@ -78,8 +79,8 @@ def test_the_report_tells_images_and_seeds_and_looks_at_public_test_alone(compar
     record = json.loads((folder / "comparison.json").read_text())
     assert (record["split"], record["n"], record["seeds"]) == ("PublicTest", 70, [0, 1])
     text = (folder / "comparison.md").read_text()
-    assert "## Table 1" in text
-    assert "## Table 2" in text
+    assert "## The models" in text
+    assert "## The ViT's regimes" in text
     assert text.count("PublicTest, n = 70; seeds 0, 1.") == text.count("\n| --- |")
     assert "rollout of vit-warmup-48" in (folder / "report.html").read_text()
     assert not list(bench.home.glob("store/evaluations/*PrivateTest*"))
@@ -104,11 +105,72 @@ def test_a_third_call_trains_nothing_and_ends_with_the_same_comparison(compared:
     bench, outcome, *_ = compared
     results = bench.root / "results"
     names = {path.name for path in results.iterdir()}
-    assert names == {"comparison.md", *(path.name for path in Path(outcome["report"]).glob("*.png"))}
+    assert names == {"comparison.md", "comparison.html", *(path.name for path in Path(outcome["report"]).glob("*.png"))}
     done = bench.ferline(*CALL, "--out", str(results), "--json")
     assert json.loads(done.stdout) == outcome
     assert " epoch 1:" not in done.stderr
     assert {path.name for path in results.iterdir()} == names
+
+
+def test_own_data_leaves_each_preset_its_own_and_what_else_gives_way_is_named() -> None:
+    from components.training.recipes import load_preset
+    from flows.compare import entrants, replaced
+    from flows.parameters import ComparisonParameters
+
+    presets = ("vit-baseline-48", "resnet18-48")
+    shared, own = (ComparisonParameters(presets, (4,), same_data=same) for same in (True, False))
+    assert replaced(shared) == {"resnet18-48": ["data.copies=first", "balance.method=none"]}
+    assert replaced(own) == {}
+    assert entrants(shared)["resnet18-48", 4].data == load_preset("vit-baseline-48").data
+    ours = entrants(own)["resnet18-48", 4]
+    assert (ours.data, ours.balance) == (load_preset("resnet18-48").data, load_preset("resnet18-48").balance)
+
+
+@pytest.mark.parametrize(("word", "same"), [((), True), (("--own-data",), False)])
+def test_the_command_keeps_each_presets_own_data_where_it_is_asked_to(
+    word: tuple[str, ...], same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from flows import cli_compare
+    from flows.cli import app
+
+    asked = []
+    monkeypatch.setattr(cli_compare, "run_comparison", lambda data, comparison: asked.append(comparison))
+    CliRunner().invoke(app, ["compare", "--preset", "hybrid", "--json", *word])
+    assert [comparison.same_data for comparison in asked] == [same]
+
+
+def test_the_command_that_repeats_a_comparison_names_its_data_and_no_folder(tiny_dataset: Dataset) -> None:
+    from flows.compare import _command
+    from flows.parameters import ComparisonParameters
+
+    comparison = ComparisonParameters(("quick",), (0,), ("model.pretrained=/home/somebody/run",), same_data=False)
+    words = _command(tiny_dataset, comparison)
+    assert words.endswith("--preset quick --seeds 0 --set model.pretrained=run --own-data")
+
+
+def test_what_is_no_run_of_ours_has_no_recipe(tmp_path: Path) -> None:
+    from components.training.recipes import load_preset
+    from flows.compare import _run_of
+
+    (tmp_path / "recipe.json").write_text(load_preset("hybrid").to_json())
+    assert _run_of(str(tmp_path)) == load_preset("hybrid")
+    assert _run_of("google/vit-base-patch16-224-in21k") is None
+    assert _run_of("s3://elsewhere/runs/gone") is None
+
+
+def test_a_pretraining_is_read_with_its_energy_where_every_epoch_has_one(tmp_path: Path) -> None:
+    from flows.compare import pretraining_of
+
+    assert pretraining_of(tmp_path) == ("", 0, 0)
+    lines = [{"epoch": 1, "seconds": 60.0, "energy_wh": 1.5}, {"epoch": 2, "seconds": 30.0, "energy_wh": 0.5}]
+    (tmp_path / "pretrain.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    digest, *spent = pretraining_of(tmp_path)
+    assert (len(digest), spent) == (64, [90, 2])
+    del lines[0]["energy_wh"]
+    (tmp_path / "pretrain.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert pretraining_of(tmp_path)[1:] == (90, None)
 
 
 def test_what_is_wrong_is_said_before_anything_starts(bench: Any, tmp_path: Path) -> None:

@@ -17,14 +17,16 @@ from components.errors import DataError
 from components.evaluation.digest import images_digest
 from components.evaluation.metrics import by_class, confusion, figures
 from components.evaluation.records import Evaluation
+from components.evaluation.repeats import mean_intervals
 from components.labels import CLASSES
 from components.report import ModelRun
-from components.report.comparison import Contest, Repeat, compare
+from components.report.comparison import Contest, Repeat, answers, compare
+from components.report.comparison_origin import elsewhere
 from components.report.comparison_page import SIGNED, faceless, write_comparison
-from components.report.comparison_pictures import examples
-from components.report.comparison_tables import regime_words, start_words, tables
+from components.report.comparison_pictures import draw, examples
+from components.report.comparison_tables import Table, regime_words, start_words, tables
 from components.training.recipes import load_preset
-from components.training.records import RunSummary
+from components.training.records import Recipe, RunSummary
 
 SEEDS = (0, 1, 2)
 NAMES = ("vit-baseline-48", "vit-warmup-48", "vgg16-48")
@@ -81,8 +83,9 @@ def repeat(name: str, seed: int, share: float, dataset: Dataset, model: Path) ->
     columns = {f"p_{c}": given[:, k] for k, c in enumerate(CLASSES)}
     predictions = pd.DataFrame({"id": manifest["id"].to_numpy(), "label": labels, **columns})
     run = ModelRun(name, summary, lines, evaluation, predictions, model)
-    apart = 600.0 if recipe.pretrain.epochs else 0.0
-    return Repeat(seed, f"runs/{name}-{seed}", f"evaluations/{name}-{seed}", recipe, HARDWARE, apart, run)
+    apart = (f"log of seed {seed}", 600.0, 7.5) if recipe.pretrain.epochs else ("", 0.0, 0.0)
+    uris = f"/home/somebody/store/runs/{name}-{seed}", f"/home/somebody/store/evaluations/{name}-{seed}"
+    return Repeat(seed, *uris, recipe, HARDWARE, "c0ffee1", "", *apart, run)
 
 
 def hold(names: Sequence[str], seeds: Sequence[int], dataset: Dataset, folder: Path) -> Contest:
@@ -94,7 +97,7 @@ def hold(names: Sequence[str], seeds: Sequence[int], dataset: Dataset, folder: P
         for name, share in zip(names, shares, strict=True)
     }
     command = "ferline compare --source faces"
-    return Contest("Models compared on faces", command, "2026-11-26T07:00:00+00:00", dataset, True, models)
+    return Contest("Models compared on faces", command, "2026-11-26T07:00:00+00:00", dataset, models, {})
 
 
 @pytest.fixture(scope="module")
@@ -109,32 +112,116 @@ def folder(contest: Contest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_figure_is_the_mean_over_seeds_beside_the_first_seeds_interval(contest: Contest) -> None:
-    found = compare(contest).models[0]
+def table_of(contest: Contest, anchor: str) -> Table:
+    return next(table for table in tables(compare(contest)) if table.anchor == anchor)
+
+
+def row_by_model(contest: Contest, anchor: str) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Cells after the name, the last row of a name."""
+    return {row[0][0]: row[1:] for row in table_of(contest, anchor).rows}
+
+
+def test_a_figure_is_the_mean_over_seeds_beside_the_interval_of_that_mean(contest: Contest) -> None:
+    comparison = compare(contest)
+    found = comparison.models[0]
     scored = [r.run.evaluation.figures for r in contest.models[found.name]]
     assert found.macro_f1.mean == pytest.approx(np.mean([f.macro_f1 for f in scored]))
     assert (found.macro_f1.low, found.macro_f1.n) == (min(f.macro_f1 for f in scored), 3)
-    assert found.macro_f1_interval == scored[0].macro_f1_interval
+    labels = contest.first.run.predictions["label"].to_numpy(np.int64)
+    around = mean_intervals(labels, {found.name: [answers(r) for r in contest.models[found.name]]})[found.name]
+    assert (found.accuracy_interval, found.macro_f1_interval) == around
+    assert all("of that mean over the test images" in table.caption for table in tables(comparison)[:2])
     assert np.sum(found.confusion) == 3 * scored[0].n
     assert found.test_loss.mean == pytest.approx(np.mean([f.nll for f in scored]))
 
 
-def test_minutes_hold_the_pretraining_and_energy_is_none_where_a_run_has_none(contest: Contest) -> None:
+def test_precision_and_recall_stand_beside_f1_over_all_and_by_class(contest: Contest) -> None:
+    vgg = compare(contest).models[2]
+    scored = [r.run.evaluation.per_class for r in contest.models[vgg.name]]
+    cells = dict(zip(table_of(contest, "models").head[1:], row_by_model(contest, "models")[vgg.name], strict=True))
+    for name, figure in (("precision", vgg.macro_precision), ("recall", vgg.macro_recall)):
+        assert figure.mean == pytest.approx(np.mean([[getattr(c, name) for c in seed] for seed in scored]))
+        assert cells[f"macro {name}"][0] == f"{100 * figure.mean:.1f} %"
+    assert vgg.macro_f1_without_twins
+    assert cells["macro-F1 without twins"][0] == f"{100 * vgg.macro_f1_without_twins.mean:.1f} %"
+    *_, cell = row_by_model(contest, "classes")["sad"]
+    f1, precision, recall = (
+        np.mean([getattr(seed[CLASSES.index("sad")], name) for seed in scored])
+        for name in ("f1", "precision", "recall")
+    )
+    assert cell[0] == f"{100 * f1:.1f} %"
+    assert cell[-2:] == (f"precision {100 * precision:.1f} %", f"recall {100 * recall:.1f} %")
+
+
+def test_the_models_table_says_whose_own_data_gave_way(contest: Contest) -> None:
+    replaced = {"vgg16-48": ("data.copies=first", "balance.method=none")}
+    table = table_of(replace(contest, replaced=replaced), "models")
+    assert "the data and balance of vit-baseline-48 stand in place" in table.note
+    assert "vgg16-48's data.copies=first, balance.method=none. With --own-data" in table.note
+    assert table_of(contest, "models").note == ""
+
+
+def test_whether_the_models_learned_from_the_same_images_is_read_from_their_samples(contest: Contest) -> None:
+    assert "all models learn from the same balanced sample" in table_of(contest, "models").caption
+    first, *others = contest.models[NAMES[2]]
+    other = replace(first, run=replace(first.run, summary=replace(first.run.summary, sample_sha256="another")))
+    caption = table_of(replace(contest, models={**contest.models, NAMES[2]: [other, *others]}), "models").caption
+    assert "The models learn from different samples of Training. vit-baseline-48, vit-warmup-48: large cl" in caption
+    assert "vgg16-48: images as they come; left out are" in caption
+
+
+def test_minutes_and_energy_are_those_with_labels_and_a_pretraining_stands_apart(contest: Contest) -> None:
     baseline, warmup, _ = compare(contest).models
-    assert baseline.minutes.mean == pytest.approx((301 + 600) / 60)
-    assert warmup.minutes.mean == pytest.approx(301 / 60)
-    assert warmup.energy_wh
-    assert warmup.energy_wh.mean == pytest.approx(2.5)
-    first, *others = contest.models[NAMES[1]]
-    unmeasured = replace(first, run=replace(first.run, summary=replace(first.run.summary, energy_wh=None)))
-    known = compare(replace(contest, models={**contest.models, NAMES[1]: [unmeasured, *others]}))
-    assert known.models[1].energy_wh is None
-    assert ("not measured",) in tables(known)[0].rows[1]
+    assert (baseline.minutes.mean, warmup.minutes.mean) == (pytest.approx(301 / 60), pytest.approx(301 / 60))
+    assert (baseline.pretraining_minutes.mean, warmup.pretraining_minutes.mean) == (10, 0)
+    assert baseline.energy_wh
+    assert baseline.energy_wh.mean == pytest.approx(2.5)
+    assert baseline.pretraining_wh
+    assert baseline.pretraining_wh.mean == 7.5
+    cost = row_by_model(contest, "cost")
+    assert [cell[0] for cell in cost["vit-baseline-48"]] == ["5.02", "2.50", "10.0", "7.50"]
+    assert [cell[0] for cell in cost["vit-warmup-48"]] == ["5.02", "2.50", "none", "none"]
+    (*_, minutes, energy, _, _) = row_by_model(contest, "runs")["vit-baseline-48"]
+    assert (minutes, energy) == (("10.0",), ("7.50",))
+
+
+def test_what_was_not_measured_is_not_counted_as_nothing(contest: Contest) -> None:
+    (first, *others), warm = contest.models[NAMES[0]], contest.models[NAMES[1]]
+    summary = replace(warm[0].run.summary, energy_wh=None)
+    models = {
+        NAMES[0]: [replace(first, pretraining_wh=None), *others],
+        NAMES[1]: [replace(warm[0], run=replace(warm[0].run, summary=summary)), *warm[1:]],
+    }
+    cost = row_by_model(replace(contest, models=models), "cost")
+    assert [cell[0] for cell in cost[NAMES[0]]] == ["5.02", "2.50", "10.0", "not measured"]
+    assert [cell[0] for cell in cost[NAMES[1]]] == ["5.02", "not measured", "none", "none"]
+    note = table_of(replace(contest, models=models), "cost").note
+    assert "minutes (energy not measured) with labels; 30.0 minutes (energy not measured) for 3 pretrainings" in note
+
+
+def test_a_shared_pretraining_is_told_and_counted_once(contest: Contest) -> None:
+    baseline = contest.models[NAMES[0]]
+    as_partial = [replace(r, run=replace(r.run, name="vit-partial-48")) for r in baseline]
+    alone = replace(as_partial[2], pretraining="a log of its own")
+    shared = replace(contest, models={**contest.models, "vit-partial-48": [*as_partial[:2], alone]})
+    note = table_of(shared, "cost").note
+    assert "Under seeds 0, 1 vit-baseline-48 and vit-partial-48 share a pretraining: it was spent once a seed" in note
+    assert "40.0 minutes and 30.0 Wh for 4 pretrainings, each counted once" in note
+    assert note in table_of(shared, "cost").markdown()
+    assert "share" not in table_of(contest, "cost").note
+
+
+def test_codecarbons_estimate_is_said_to_be_of_the_whole_machine(contest: Contest) -> None:
+    found = compare(contest)
+    for source, whole in (("codecarbon, estimate for CPU and memory", True), ("NVML counter, GPU alone", False)):
+        told = {t.anchor: t.caption for t in tables(replace(found, energy_sources=(source,)))}
+        assert all(source in told[anchor] for anchor in ("cost", "runs"))
+        assert all(("whole machine, other processes included" in told[a]) == whole for a in ("cost", "runs"))
 
 
 def test_every_table_says_weights_images_seeds_and_hardware(contest: Contest) -> None:
     told = tables(compare(contest))
-    assert [table.anchor for table in told] == ["table-1", "table-2", "pairs", "classes", "runs"]
+    assert [table.anchor for table in told] == ["models", "regimes", "cost", "pairs", "classes", "runs"]
     for table in told:
         assert "from scratch on the dataset's Training split alone" in table.caption
         assert all(words in table.caption for words in ("PublicTest, n = 70", "seeds 0, 1, 2", HARDWARE))
@@ -143,19 +230,68 @@ def test_every_table_says_weights_images_seeds_and_hardware(contest: Contest) ->
     assert [row[0] for row in told[1].rows] == [("vit-baseline-48",), ("vit-warmup-48",)]
 
 
+def test_regimes_that_differ_in_start_or_rate_are_not_said_to_differ_by_the_regime(contest: Contest) -> None:
+    told = table_of(contest, "regimes")
+    assert (
+        "not the regime's effect: row by row they also differ in start (pretrain.epochs: 30, 0); learning rate "
+        "(optimizer.lr: 0.001, 0.0001; schedule.warmup_epochs: 0, 3)."
+    ) in told.caption
+    assert "gain" not in " ".join((*told.head, told.caption)).lower()
+    assert [row[3] for row in told.rows] == [("0.001",), ("0.0001 to 0.001",)]
+
+
+def test_regimes_that_differ_in_nothing_else_need_no_warning_and_paths_are_not_told(contest: Contest) -> None:
+    found = compare(contest)
+    first, second, cnn = found.models
+    partial = replace(first.recipe, regime="partial", top_blocks=2)
+    alike = replace(found, models=(first, replace(second, recipe=partial), cnn))
+    assert "regime's effect" not in tables(alike)[1].caption
+    taught = replace(partial, distill=replace(partial.distill, teacher="/home/somebody/runs/teacher"))
+    other = replace(found, models=(first, replace(second, recipe=taught), cnn))
+    assert "they also differ in start (distill.teacher)." in tables(other)[1].caption
+    assert "/home" not in tables(other)[1].markdown()
+
+
 def test_on_fer2013_the_papers_figures_stand_in_rows_of_their_own(contest: Contest) -> None:
     first, second, *_ = tables(replace(compare(contest), fer2013=True))
     assert [row[0] for row in (*first.paper, *second.paper)] == [("*the paper's*",)] * 4
     assert [cell[0] for row in first.paper for cell in row if "%" in cell[0]] == ["64.02 %", "44.73 %", "33.87 %"]
-    assert {len(row) for row in (*first.paper, *second.paper)} == {len(first.head)} == {len(second.head)}
+    assert all({len(row) for row in table.paper} == {len(table.head)} for table in (first, second))
     assert "its own figures" in first.caption
 
 
-def test_pretrained_weights_are_named_in_every_table(contest: Contest) -> None:
-    found = compare(contest)
-    model = replace(found.models[0].recipe, model=replace(found.models[0].recipe.model, pretrained="hub/vit"))
-    mixed = replace(found, models=(replace(found.models[0], recipe=model), *found.models[1:]))
-    assert all("With pretrained weights: vit-baseline-48 (hub/vit)." in t.caption for t in tables(mixed))
+def test_what_a_model_owes_to_others_is_named_in_every_table(contest: Contest) -> None:
+    owing = [replace(r, elsewhere="pretrained: hub/vit") for r in contest.models[NAMES[0]]]
+    told = tables(compare(replace(contest, models={**contest.models, NAMES[0]: owing})))
+    words = "elsewhere: vit-baseline-48 (pretrained: hub/vit). From scratch on the dataset's Training split alone: vit-"
+    assert all(words in table.caption for table in told)
+    assert told[1].rows[0][2] == ("pretrained: hub/vit; 30 epochs of masked pretraining",)
+
+
+def test_weights_and_teachers_are_followed_to_where_they_come_from() -> None:
+    plain = load_preset("hybrid")
+
+    def beginning(recipe: Recipe, weights: str = "", teacher: str = "") -> Recipe:
+        model = replace(recipe.model, pretrained=weights)
+        return replace(recipe, model=model, distill=replace(recipe.distill, teacher=teacher))
+
+    runs = {
+        "/home/me/runs/hybrid": plain,
+        "runs/longer": beginning(plain, "/home/me/runs/hybrid"),
+        "runs/resnet": beginning(load_preset("resnet18-48"), "IMAGENET1K_V1"),
+    }
+    ours = "a run of compact ViT, itself from scratch"
+    assert elsewhere(plain, runs.get) == ""
+    assert elsewhere(runs["runs/longer"], runs.get) == f"begun from {ours}"
+    assert elsewhere(beginning(plain, "runs/longer"), runs.get) == (
+        f"begun from a run of compact ViT, itself begun from {ours}"
+    )
+    assert elsewhere(beginning(plain, "", "runs/resnet"), runs.get) == (
+        "from scratch; taught by a run of ResNet-18, itself pretrained: IMAGENET1K_V1"
+    )
+    gone = beginning(plain, "/home/me/runs/gone", "runs/resnet")
+    assert elsewhere(gone, runs.get).startswith("begun from the run gone, which is not at hand; taught by a run")
+    assert elsewhere(beginning(load_preset("vit-full"), "/home/me/store/vit"), runs.get) == "pretrained: vit"
 
 
 @pytest.mark.parametrize(
@@ -169,12 +305,13 @@ def test_pretrained_weights_are_named_in_every_table(contest: Contest) -> None:
 )
 def test_regimes_and_beginnings_have_the_papers_names(preset: str, regime: str, start: str) -> None:
     assert regime_words(load_preset(preset)) == regime
-    assert start_words(load_preset(preset)).startswith(start)
+    recipe = load_preset(preset)
+    assert start_words(recipe, elsewhere(recipe, lambda name: None)).startswith(start)
 
 
 def test_one_seed_is_told_without_a_range(tiny_dataset: Dataset, tmp_path: Path) -> None:
     told = tables(compare(hold(NAMES[:1], (4,), tiny_dataset, tmp_path)))
-    assert [table.anchor for table in told] == ["table-1", "table-2", "classes", "runs"]
+    assert [table.anchor for table in told] == ["models", "regimes", "cost", "classes", "runs"]
     text = "".join(table.markdown() for table in told)
     assert "seed 4." in text
     assert "seeds" not in text
@@ -199,19 +336,59 @@ def test_examples_are_those_on_which_most_models_agree_most_clearly() -> None:
 
 def test_the_folder_holds_record_page_text_and_pictures(folder: Path) -> None:
     pictures = [f"comparison-{name}.png" for name in ("confusion", "curves", "f1", "reliability")]
-    assert sorted(p.name for p in folder.iterdir()) == sorted([*pictures, "comparison.json", "comparison.md",
-                                                               "report.html"])  # fmt: skip
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*pictures, "comparison.html", "comparison.json",
+                                                               "comparison.md", "report.html"])  # fmt: skip
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     record = json.loads((folder / "comparison.json").read_text())
-    assert (record["schema_version"], record["seeds"], len(record["gains"])) == (1, [0, 1, 2], 3)
+    assert (record["schema_version"], record["seeds"], len(record["gains"])) == (2, [0, 1, 2], 3)
 
 
 def test_the_text_links_what_may_be_published_and_no_face(folder: Path) -> None:
     text = (folder / "comparison.md").read_text()
     linked = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
-    assert {folder / name for name in linked} | {folder / "comparison.md"} == set(faceless(folder))
+    own = {folder / "comparison.md", folder / "comparison.html"}
+    assert {folder / name for name in linked} | own == set(faceless(folder))
     assert SIGNED in text
+    assert "## Where the models looked\n\nRollout was drawn for vit-baseline-48, vit-warmup-48. The" in text
+    assert "report.html of this comparison's folder in the store, and among the files of its MLflow run" in text
     assert "data:" not in text
+
+
+def test_the_page_that_may_be_published_has_everything_but_faces(folder: Path) -> None:
+    whole, shown = ((folder / name).read_text() for name in ("report.html", "comparison.html"))
+    assert re.findall(r'<h2 id="[^"]+">[^<]+', shown) == re.findall(r'<h2 id="[^"]+">[^<]+', whole)
+    assert shown.count("<svg") == whole.count("<svg") == 4
+    assert "data:image" in whole
+    assert "<img" not in shown
+    assert "data:image" not in shown
+    assert "The sheet shows faces of PublicTest, so it is not here" in shown
+
+
+def test_nothing_tells_folders_of_this_machine(folder: Path, contest: Contest) -> None:
+    for name in ("report.html", "comparison.html", "comparison.md"):
+        text = (folder / name).read_text()
+        assert "/home/somebody" not in text
+        assert str(contest.dataset.root) not in text
+        assert "runs/vgg16-48-2 · evaluations/vgg16-48-2 · commit c0ffee1" in text
+
+
+def test_trainings_of_different_commits_are_warned_of(contest: Contest, folder: Path, tmp_path: Path) -> None:
+    first, *others = contest.models[NAMES[2]]
+    mixed = {**contest.models, NAMES[2]: [replace(first, commit="decaf00"), *others]}
+    write_comparison(replace(contest, models=mixed), tmp_path)
+    for name in ("report.html", "comparison.md"):
+        assert "Warning: the trainings are of 2 commits, c0ffee1, decaf00:" in (tmp_path / name).read_text()
+        assert "Warning" not in (folder / name).read_text()
+
+
+def test_the_calibration_picture_has_the_ece_of_the_models_table(contest: Contest) -> None:
+    found = compare(contest)
+    ece = replace(found.models[0].ece, mean=0.123)
+    known = replace(found, models=(replace(found.models[0], ece=ece), *found.models[1:]))
+    (picture,) = (p for p in draw(contest, known) if p.name == "comparison-reliability")
+    assert "vit-baseline-48, ECE 0.123" in picture.svg
+    assert "vgg16-48, ECE 0.050" in picture.svg
+    assert "ECE: mean over the seeds" in picture.told
 
 
 def test_the_page_is_self_contained_and_shows_every_class_twice_under_every_map(folder: Path) -> None:
