@@ -179,16 +179,17 @@ def test_what_is_wrong_is_said_before_anything_starts(bench: Any, tmp_path: Path
     assert not (bench.home / "prefect").exists()
 
 
-def test_somebody_elses_files_are_not_overwritten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["comparison.md", "comparison.html"])
+def test_somebody_elses_files_are_not_overwritten(name: str, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from flows.cli import app
 
-    (tmp_path / "comparison.md").write_text("my own notes")
+    (tmp_path / name).write_text("my own notes")
     done = CliRunner().invoke(app, ["compare", "--out", str(tmp_path)])
     assert done.exit_code == 2
-    assert "comparison.md of another origin" in done.output
-    assert (tmp_path / "comparison.md").read_text() == "my own notes"
+    assert f"{name} of another origin" in done.output
+    assert (tmp_path / name).read_text() == "my own notes"
 
 
 @pytest.mark.parametrize(
