@@ -154,6 +154,7 @@ def test_what_is_no_run_of_ours_has_no_recipe(tmp_path: Path) -> None:
     from components.training.recipes import load_preset
     from flows.compare import _run_of
 
+    assert _run_of(str(tmp_path)) is None
     (tmp_path / "recipe.json").write_text(load_preset("hybrid").to_json())
     assert _run_of(str(tmp_path)) == load_preset("hybrid")
     assert _run_of("google/vit-base-patch16-224-in21k") is None
