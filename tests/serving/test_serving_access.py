@@ -119,7 +119,6 @@ def test_a_delivery_is_believed_only_signed_and_fresh() -> None:
             check_signature(secret, sent, body, moment)
 
 
-@pytest.mark.e2e
 def test_mlflow_itself_tells_of_a_moved_alias(tmp_path: Path, packages, open_shelf, start, outside) -> None:
     from mlflow import MlflowClient
     from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent

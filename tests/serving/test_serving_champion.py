@@ -131,7 +131,6 @@ def test_what_is_served_is_a_copy_that_nobody_else_changes(shelf) -> None:
     assert [path for path in (shelf.home / "serving").iterdir() if path.name.startswith(".")] == []
 
 
-@pytest.mark.e2e
 def test_models_are_exchanged_under_load_without_a_failed_request(
     tmp_path: Path, packages: dict[str, ModelPackage], tiny_dataset, open_shelf, start, png
 ) -> None:
@@ -166,7 +165,6 @@ def test_models_are_exchanged_under_load_without_a_failed_request(
     assert len(statuses) > 20
 
 
-@pytest.mark.e2e
 def test_every_worker_follows_and_their_figures_are_summed(
     tmp_path: Path, packages, tiny_dataset, open_shelf, start, png
 ) -> None:

@@ -107,7 +107,6 @@ def test_a_prediction_can_be_removed(served, face: bytes) -> None:
     assert id not in set(recorded(served)["id"])
 
 
-@pytest.mark.e2e
 def test_kill_9_under_load_loses_no_answered_prediction(
     tmp_path: Path, packages, open_shelf, start, face: bytes
 ) -> None:
@@ -177,7 +176,6 @@ def test_a_store_that_is_away_lets_the_log_wait(tmp_path: Path, packages, open_s
     assert service.journal.ship() == 1  # to a store that is there again
 
 
-@pytest.mark.e2e
 def test_a_canary_stays_with_its_clients_and_a_shadow_answers_beside(
     tmp_path: Path, packages, open_shelf, start, face: bytes
 ) -> None:
