@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from components.report.comparison_tables import NETWORKS
+from components.report.comparison_words import NETWORKS
 from components.training.records import Recipe
 
 RunOf = Callable[[str], Recipe | None]

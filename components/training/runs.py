@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from components.errors import ModelNotFound, RecipeError, TrainingError
 from components.models.base import FaceModel
 from components.models.build import RUN_WEIGHTS, build_model
-from components.training.recipes import from_json
+from components.training.recipes import read_recipe
 from components.training.records import Recipe
 
 RECIPE, DATASET, SAMPLE, SUMMARY = "recipe.json", "dataset.json", "sample.npz", "summary.json"
@@ -26,7 +26,7 @@ def require_same_slice(folder: Path, recipe: Recipe) -> None:
     """
     if not (folder / RECIPE).is_file():
         return
-    earlier = from_json((folder / RECIPE).read_text())
+    earlier = read_recipe(folder)
     if (earlier.seed, earlier.data) != (recipe.seed, recipe.data):
         raise RecipeError(
             f"{folder} learned from a part of the images that this recipe validates on: its seed is {earlier.seed} and "
@@ -39,7 +39,7 @@ def load_run(folder: Path) -> FaceModel:
     missing = [name for name in (RECIPE, RUN_WEIGHTS, SUMMARY) if not (folder / name).is_file()]
     if missing:
         raise ModelNotFound(f"{folder} is no finished run: it lacks {', '.join(missing)}.")
-    recipe = from_json((folder / RECIPE).read_text()).model
+    recipe = read_recipe(folder).model
     if recipe.name != "vit":  # whose size its first weights decide; the others' are all in the recipe
         recipe = replace(recipe, pretrained="")
     model = build_model(recipe)

@@ -196,7 +196,7 @@ def last_checkpoint(folder: Path, say: Callable[[str], None], main: bool = True)
     checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
     for path in checkpoints:
         try:
-            step = json.loads((path / "trainer_state.json").read_text())["global_step"]
+            step = json.loads((path / STATE).read_text())["global_step"]
         except (OSError, ValueError, KeyError):
             say(f"warning: {path} is half-written and is skipped")
             if main:

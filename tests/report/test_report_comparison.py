@@ -24,7 +24,8 @@ from components.report.comparison import Contest, Repeat, answers, compare
 from components.report.comparison_origin import elsewhere
 from components.report.comparison_page import SIGNED, faceless, write_comparison
 from components.report.comparison_pictures import draw, examples
-from components.report.comparison_tables import Table, regime_words, start_words, tables
+from components.report.comparison_tables import Table, tables
+from components.report.comparison_words import regime_words, start_words
 from components.training.recipes import load_preset
 from components.training.records import Recipe, RunSummary
 
