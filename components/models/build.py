@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
 from components.errors import ModelNotFound, RecipeError
 from components.models.base import FaceModel, Normalisation, Preprocess
 from components.models.cnn import build_resnet18, build_vgg16
@@ -34,23 +36,20 @@ def _compact(recipe: ModelRecipe) -> FaceModel:
     return FaceModel(preprocess, CompactViT(recipe), recipe.width, recipe.head_hidden, recipe.dropout)
 
 
-def _resnet18(recipe: ModelRecipe) -> FaceModel:
-    backbone, features = build_resnet18(recipe)
-    preprocess = Preprocess(recipe.image_size, 3, IMAGENET)
-    return FaceModel(preprocess, backbone, features, recipe.head_hidden, recipe.dropout)
+def _cnn(build: Callable[[ModelRecipe], tuple[nn.Module, int]]) -> Callable[[ModelRecipe], FaceModel]:
+    def built(recipe: ModelRecipe) -> FaceModel:
+        backbone, features = build(recipe)
+        preprocess = Preprocess(recipe.image_size, 3, Normalisation(per_image=True) if recipe.cnn_small else IMAGENET)
+        return FaceModel(preprocess, backbone, features, recipe.head_hidden, recipe.dropout)
 
-
-def _vgg16(recipe: ModelRecipe) -> FaceModel:
-    backbone, features = build_vgg16(recipe)
-    preprocess = Preprocess(recipe.image_size, 3, IMAGENET)
-    return FaceModel(preprocess, backbone, features, recipe.head_hidden, recipe.dropout)
+    return built
 
 
 MODELS: dict[str, Callable[[ModelRecipe], FaceModel]] = {
     "vit": _vit,
     "compact-vit": _compact,
-    "resnet18": _resnet18,
-    "vgg16": _vgg16,
+    "resnet18": _cnn(build_resnet18),
+    "vgg16": _cnn(build_vgg16),
 }
 
 

@@ -16,6 +16,9 @@ _LAST = ("fc.", "classifier.6")  # the layer that names ImageNet's classes
 def build_resnet18(recipe: ModelRecipe) -> tuple[nn.Module, int]:
     """[B, 3, S, S] -> features [B, 512]."""
     network = resnet18(weights=None)
+    if recipe.cnn_small:  # as for CIFAR (He et al. 2016, 4.2), its stride kept: two cores carry that
+        network.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
+        network.maxpool = nn.Identity()
     _load(network, recipe.pretrained, ResNet18_Weights)
     network.fc = nn.Identity()
     return network, 512
@@ -27,10 +30,10 @@ def build_vgg16(recipe: ModelRecipe) -> tuple[nn.Module, int]:
     At 224 px and width 1 this is torchvision's network. Below, the pooling keeps the size the convolutions give
     (1x1 at 48 px) where torchvision would copy it to 7x7 and multiply the copies by 102 M weights.
     """
-    side = max(1, recipe.image_size // 32)
+    side = 1 if recipe.cnn_small else max(1, recipe.image_size // 32)
     plan = [layer if isinstance(layer, str) else max(8, int(layer * recipe.cnn_width)) for layer in cfgs["D"]]
     channels, hidden = int(plan[-2]), int(4096 * recipe.cnn_width)
-    network = VGG(make_layers(plan))
+    network = VGG(make_layers(plan[:-1], batch_norm=True) if recipe.cnn_small else make_layers(plan))
     network.avgpool = nn.AdaptiveAvgPool2d(side)
     network.classifier = nn.Sequential(
         nn.Linear(channels * side * side, hidden), nn.ReLU(), nn.Dropout(),

@@ -52,6 +52,10 @@ class ModelRecipe:
     """Dropout inside the head (paper 3.2); 0 to 0.99."""
     cnn_width: float = 1.0
     """`vgg16`: share of torchvision's channels, so that two cores can carry it; 0.01 to 4."""
+    cnn_small: bool = False
+    """CNNs: the form for small faces from scratch. `resnet18` begins with a 3x3 convolution and no pooling, at four
+    times the places; `vgg16` has batch norms, and a mean over its last map for the fifth pooling, which at 48 px would
+    leave out a row and a column. Both scale each image by its own mean and deviation, as `compact-vit` does."""
 
     def __post_init__(self) -> None:
         one_of("model.name", self.name, *get_args(ModelName))

@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from components.models.records import ModelRecipe
 from components.training.presets import hybrid
+from components.training.records import OptimizerRecipe
 
 RECIPE = replace(
     hybrid.RECIPE,
-    model=ModelRecipe(name="vgg16", cnn_width=0.5),
-    optimizer=replace(hybrid.RECIPE.optimizer, lr=5e-4),
+    model=ModelRecipe(name="vgg16", cnn_width=0.5, cnn_small=True, head_hidden=0, dropout=0.1),
+    optimizer=OptimizerRecipe(name="sgd", lr=0.05, weight_decay=5e-4),
+    int8=False,
 )
