@@ -14,6 +14,7 @@ from components.labels import CLASSES
 from components.report import contact_sheet
 from components.training.records import Recipe
 from flows.context import fetch, store, work_folder
+from flows.places import places
 from flows.train import training_code
 
 SHEET, FACES_A_CLASS = "sheet.png", 12
@@ -34,7 +35,7 @@ def audit_labels(
         say(f"{place} holds the finished audit of this recipe")
         return AuditReport.from_json((fetch(place) / REPORT).read_text()), place
     work = work_folder(f"audits/{key}")
-    report = audit(dataset, preset, recipe, work, folds, say)
+    report = audit(dataset, preset, recipe, work, folds, say, places(recipe))
     draw_sheet(dataset, pd.read_csv(work / EXCLUDE), work / SHEET)
     out = work_folder(f"audits/{key}-done")
     for name in KEPT:

@@ -5,7 +5,7 @@ the labels. Folds hold near-duplicates together, so that no image is judged by a
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,18 +38,20 @@ def audit(
     out: Path,
     folds: int = 4,
     say: Callable[[str], None] = print,
+    places: Mapping[str, Path] | None = None,
 ) -> AuditReport:
     """Judge every Training image; goes on where an audit into the same folder was stopped.
 
     Writes probabilities.npy (float32 [T, 7], out of fold, in the order of the Training rows), exclude.csv (id, label,
     suggestion and quality 0 to 1 of each likely mislabelled image, worst first) and audit.json. Labels are balanced by
     nothing, neither by the sample nor by the loss, and nothing is left out, whatever the recipe says: both would shift
-    the answers.
+    the answers. places: where a store URI that the recipe names lies on this machine.
 
     Raises RecipeError for a recipe that brings a model which knows the labels, for fewer than two folds, or for more
     than a class has groups of near-duplicates.
     """
-    _require_no_labels(recipe)
+    places = places or {}
+    _require_no_labels(recipe, places)
     rows = dataset.rows(TRAINING)
     answers = np.zeros((len(rows), len(CLASSES)), np.float32)
     seconds = 0.0
@@ -58,7 +60,8 @@ def audit(
         run = out / f"fold-{k + 1}"
         run.mkdir(parents=True, exist_ok=True)
         _sample(dataset, np.setdiff1d(rows, held_out), recipe).save(run / "folds.npz")
-        seconds += train(Job(preset, _unweighted(recipe), dataset.root, run, run / "folds.npz"), say).seconds
+        job = Job(preset, _unweighted(recipe), dataset.root, run, run / "folds.npz", places)
+        seconds += train(job, say).seconds
         answers[np.searchsorted(rows, held_out)] = score(run / ONNX, dataset.images[held_out]).probabilities
     np.save(out / PROBABILITIES, answers)
     labels = dataset.labels[rows]
@@ -80,10 +83,11 @@ def audit(
     return report
 
 
-def _require_no_labels(recipe: Recipe) -> None:
+def _require_no_labels(recipe: Recipe, places: Mapping[str, Path]) -> None:
     """A run of ours has learned the labels of every fold; the hub's folders, which have a config.json, have not."""
     begin = recipe.model.pretrained
-    if begin and (Path(begin) / RUN_WEIGHTS).is_file() and not (Path(begin) / "config.json").is_file():
+    here = Path(places.get(begin, begin))
+    if begin and (here / RUN_WEIGHTS).is_file() and not (here / "config.json").is_file():
         raise RecipeError(f"model.pretrained is {KNOWS.format(begin)}, or begin with weights from elsewhere.")
     if recipe.distill.teacher:
         raise RecipeError(f"distill.teacher is {KNOWS.format(recipe.distill.teacher)}.")

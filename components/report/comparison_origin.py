@@ -12,14 +12,15 @@ RunOf = Callable[[str], Recipe | None]
 
 def elsewhere(recipe: Recipe, run_of: RunOf) -> str:
     """`begun from a run of compact ViT, itself from scratch`; empty for a model that has nothing from elsewhere."""
-    weights, teacher = recipe.model.pretrained, recipe.distill.teacher
-    if not weights and not teacher:
+    weights, teachers = recipe.model.pretrained, recipe.distill.teachers
+    if not weights and not teachers:
         return ""
     if weights and (recipe.model.name == "compact-vit" or run_of(weights)):  # nothing else can begin a compact-vit
         begun = f"begun from {_run(weights, run_of)}"
     else:
         begun = f"pretrained: {public(weights)}" if weights else "from scratch"
-    return f"{begun}; taught by {_run(teacher, run_of)}" if teacher else begun
+    taught = " and ".join(_run(teacher, run_of) for teacher in teachers)
+    return f"{begun}; taught by {taught}" if taught else begun
 
 
 def _run(name: str, run_of: RunOf) -> str:

@@ -1,7 +1,7 @@
 """The network as the training loop sees it: rows in, loss out; the dataset lies on its device as uint8."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -85,12 +85,12 @@ class TrainingModule(nn.Module):
         images: npt.NDArray[np.uint8],
         class_weights: npt.NDArray[np.float32],
         recipe: Recipe,
-        teacher: FaceModel | None = None,
+        teachers: Sequence[FaceModel] = (),
     ) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
         self.frozen = freeze_below(model, {"head": 0, "partial": recipe.top_blocks}.get(recipe.regime, sys.maxsize))
-        self.teacher = [teacher.eval().requires_grad_(False)] if teacher else []  # in a list: no part of checkpoints
+        self.teachers = tuple(t.eval().requires_grad_(False) for t in teachers)  # in a tuple: no part of checkpoints
         self.ema = (
             AveragedModel(model, multi_avg_fn=moving_average(recipe.ema), use_buffers=True) if recipe.ema else None
         )
@@ -128,13 +128,13 @@ class TrainingModule(nn.Module):
         pixels, targets = mix(pixels, targets, self.recipe.augment)
         logits = self.model(pixels)
         loss = compute_loss(logits, targets, self.recipe.loss, self.class_weights)
-        return {"loss": self._with_teacher(loss, logits, pixels), "logits": logits}
+        return {"loss": self._with_teachers(loss, logits, pixels), "logits": logits}
 
-    def _with_teacher(self, loss: Tensor, logits: Tensor, pixels: Tensor) -> Tensor:
-        if not self.teacher:
+    def _with_teachers(self, loss: Tensor, logits: Tensor, pixels: Tensor) -> Tensor:
+        if not self.teachers:
             return loss
         with torch.no_grad():
-            taught = self.teacher[0].to(pixels.device)(pixels)
+            taught = torch.stack([teacher.to(pixels.device)(pixels) for teacher in self.teachers]).mean(0)
         distill = self.recipe.distill
         return (1 - distill.weight) * loss + distill.weight * distillation(logits, taught, distill.temperature)
 

@@ -26,7 +26,7 @@ def build_optimizer(model: FaceModel, recipe: OptimizerRecipe) -> Optimizer:
 
 
 def _sgd(groups: list[dict[str, Any]], recipe: OptimizerRecipe) -> Optimizer:
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
 
 
 _BUILD = {

@@ -146,7 +146,8 @@ class DistillRecipe:
     __pydantic_config__: ClassVar[Any] = _FORM
 
     teacher: str = ""
-    """Folder or store URI of a finished run; empty for none."""
+    """Folder or store URI of a finished run; several, parted by commas, teach by the mean of their logits; empty for
+    none."""
     weight: float = 0.5
     """Share of the teacher's part in the loss; 0 to 1."""
     temperature: float = 2.0
@@ -156,6 +157,11 @@ class DistillRecipe:
     def __post_init__(self) -> None:
         within("distill.weight", self.weight, 0, 1)
         within("distill.temperature", self.temperature, 0.1, 100)
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Each teacher's folder or store URI."""
+        return tuple(filter(None, (name.strip() for name in self.teacher.split(","))))
 
 
 @dataclass(frozen=True)
@@ -258,8 +264,8 @@ class Recipe:
 
     @property
     def outside(self) -> tuple[str, ...]:
-        """What lies outside of the recipe: weights, a teacher, an exclusion list, by name or URI."""
-        return tuple(filter(None, (self.model.pretrained, self.distill.teacher, self.data.exclude)))
+        """What lies outside of the recipe: weights, teachers, an exclusion list, by name or URI."""
+        return tuple(filter(None, (self.model.pretrained, *self.distill.teachers, self.data.exclude)))
 
     @property
     def digest(self) -> str:

@@ -123,11 +123,12 @@ def _has_stopped(checkpoint: Path, patience: int) -> bool:
 def _module(
     job: Job, dataset: Dataset, sample: Sample, device: Device, main: bool, meter: Meter, say: Callable[[str], None]
 ) -> TrainingModule:
-    """Network and teacher, pretrained where the recipe says so; the seed's state is the same either way."""
-    recipe, teacher = job.recipe, None
-    if recipe.distill.teacher:
-        require_same_slice(Path(job.place(recipe.distill.teacher)), recipe)
-        teacher = load_run(Path(job.place(recipe.distill.teacher)))
+    """Network and teachers, pretrained where the recipe says so; the seed's state is the same either way."""
+    recipe = job.recipe
+    lessons = [Path(job.place(name)) for name in recipe.distill.teachers]
+    for folder in lessons:
+        require_same_slice(folder, recipe)
+    teachers = [load_run(folder) for folder in lessons]
     set_seed(recipe.seed)
     begin = job.place(recipe.model.pretrained)
     if begin:
@@ -144,7 +145,7 @@ def _module(
             copy_pretraining(job.out, common)
         set_seed(recipe.seed)
     model = model.to(memory_format=torch.channels_last)  # convolutions run 1.1 times faster
-    return TrainingModule(model, dataset.images, sample.class_weights, recipe, teacher)
+    return TrainingModule(model, dataset.images, sample.class_weights, recipe, teachers)
 
 
 def _claim(job: Job) -> RunSummary | None:

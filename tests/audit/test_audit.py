@@ -139,13 +139,25 @@ def test_a_run_that_has_learned_the_labels_judges_none_of_them(
         audit(mislabelled, "quick", override(recipe, ["epochs=1", f"{key}={run}"]), tmp_path, 2)
 
 
-def test_an_audit_may_begin_with_weights_from_elsewhere(mislabelled: Dataset, recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize("uri", ["", "s3://store/weights/hub"])
+def test_an_audit_may_begin_with_weights_from_elsewhere(
+    uri: str, mislabelled: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
     config = ViTConfig(image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
                        intermediate_size=64)  # fmt: skip
     ViTModel(config, add_pooling_layer=False).save_pretrained(tmp_path / "hub")
-    begun = override(recipe, ["epochs=1", "model.name=vit", f"model.pretrained={tmp_path / 'hub'}"])
-    report = audit(mislabelled, "quick", begun, tmp_path / "audit", 2, lambda _: None)
+    begun = override(recipe, ["epochs=1", "model.name=vit", f"model.pretrained={uri or tmp_path / 'hub'}"])
+    report = audit(mislabelled, "quick", begun, tmp_path / "audit", 2, lambda _: None, {uri: tmp_path / "hub"})
     assert report.images == len(mislabelled.rows(TRAINING))
+
+
+def test_a_run_that_has_learned_the_labels_is_seen_in_a_store_too(
+    audited: tuple[AuditReport, Path], mislabelled: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    uri = "s3://store/runs/one"
+    begun = override(recipe, ["epochs=1", f"model.pretrained={uri}"])
+    with pytest.raises(RecipeError, match=rf"model.pretrained is {uri}, a run that has learned the labels"):
+        audit(mislabelled, "quick", begun, tmp_path, 2, lambda _: None, {uri: audited[1] / "fold-1"})
 
 
 def test_a_loss_that_weighs_classes_weighs_none_in_an_audit(

@@ -30,18 +30,38 @@ def test_every_network_maps_raw_pixels_of_any_size_to_seven_logits(name: str, si
     assert build_model(small(name)).eval()(images).shape == (2, 7)
 
 
+@pytest.mark.parametrize(("name", "features"), [("resnet18", 512), ("vgg16", 512)])
+@pytest.mark.parametrize("size", [48, 64])
+def test_a_cnn_for_small_faces_keeps_the_places_that_its_published_form_throws_away(
+    name: str, features: int, size: int
+) -> None:
+    backbone = build_model(small(name, cnn_small=True, image_size=size)).backbone
+    last = backbone.layer4 if name == "resnet18" else backbone.features
+    seen: list[torch.Size] = []
+    last.register_forward_hook(lambda _, __, output: seen.append(output.shape))
+    assert backbone(torch.zeros(2, 3, size, size)).shape == (2, features)
+    assert seen[0][2:] == (size // 16, size // 16)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg16"])
+def test_a_cnn_for_small_faces_answers_alike_in_any_light(name: str) -> None:
+    model = build_model(small(name, cnn_small=True)).eval()
+    faces = torch.randint(60, 120, (2, 48, 48)).float()
+    assert torch.allclose(model(faces), model(faces * 2 - 30), atol=0.02)
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_constant_image_gives_finite_logits(name: str, level: int) -> None:
     assert build_model(small(name)).eval()(torch.full((1, 48, 48), level, dtype=torch.uint8)).isfinite().all()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, "resnet18-small", "vgg16-small"])
 def test_the_exported_graph_equals_torch_on_real_faces_for_any_batch(
     name: str, tmp_path: Path, tiny_dataset: Dataset
 ) -> None:
     torch.manual_seed(0)
-    model = build_model(small(name)).eval()
+    model = build_model(small(name.removesuffix("-small"), cnn_small=name.endswith("-small"))).eval()
     export_onnx(model, 1.7, 48, 48, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     for batch in (1, 2, 5, 64):

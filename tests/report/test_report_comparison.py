@@ -290,6 +290,9 @@ def test_weights_and_teachers_are_followed_to_where_they_come_from() -> None:
     assert elsewhere(beginning(plain, "", "runs/resnet"), runs.get) == (
         "from scratch; taught by a run of ResNet-18, itself pretrained: IMAGENET1K_V1"
     )
+    assert elsewhere(beginning(plain, "", "/home/me/runs/hybrid, runs/longer"), runs.get) == (
+        f"from scratch; taught by {ours} and a run of compact ViT, itself begun from {ours}"
+    )
     gone = beginning(plain, "/home/me/runs/gone", "runs/resnet")
     assert elsewhere(gone, runs.get).startswith("begun from the run gone, which is not at hand; taught by a run")
     assert elsewhere(beginning(load_preset("vit-full"), "/home/me/store/vit"), runs.get) == "pretrained: vit"

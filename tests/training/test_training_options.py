@@ -12,6 +12,7 @@ import torch
 from components.dataset import Dataset
 from components.errors import ModelNotFound, RecipeError
 from components.models.build import build_model
+from components.training.losses import distillation
 from components.training.module import TrainingModule
 from components.training.recipes import load_preset, override, tiny
 from components.training.runs import load_run
@@ -74,6 +75,25 @@ def test_a_teachers_answers_pull_the_student_towards_it(tiny_dataset: Dataset, t
         )
     distances = [float((teacher.exp() * (teacher - student)).sum(1).mean()) for student in (alone, taught)]
     assert distances[1] < distances[0], distances
+
+
+def test_several_teachers_teach_by_the_mean_of_their_logits(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """A student held near random weights by its rate leaves the loss to the teachers."""
+    for name, epochs in (("one", "1"), ("two", "3")):
+        run(tiny_dataset, tmp_path / name, f"epochs={epochs}")
+    teachers = [load_run(tmp_path / name) for name in ("one", "two")]
+    recipe = override(tiny(load_preset("quick")), ["distill.teacher=one, two", "distill.weight=1", "augment.mixup=0"])
+    assert recipe.outside == ("one", "two")
+    student = build_model(recipe.model)
+    module = TrainingModule(student, tiny_dataset.images, np.ones(7, np.float32), recipe, teachers).train()
+    seen: list[torch.Tensor] = []
+    student.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    student.register_forward_hook(lambda _, __, logits: seen.append(logits))
+    rows = torch.arange(8)
+    loss = module(rows, torch.from_numpy(tiny_dataset.labels[:8]), torch.ones(8, dtype=torch.bool))["loss"]
+    pixels, logits = seen
+    mean = torch.stack([teacher(pixels) for teacher in teachers]).mean(0)
+    assert torch.allclose(loss, distillation(logits, mean, recipe.distill.temperature), rtol=1e-5)
 
 
 def test_a_run_that_goes_on_from_another_is_opened_without_it(tiny_dataset: Dataset, tmp_path: Path) -> None:
