@@ -104,7 +104,7 @@ def import_release(
         emit({"imported": made.version if made else None, "aliases": list(made.aliases) if made else []})
         return
     if made:
-        waits = f"{made.status}: `ferline models promote {made.version}`"
+        waits = f"{made.status}; over the champion: `ferline models promote {made.version} --force --reason WHY`"
         standing = "champion" if "champion" in made.aliases else waits
         figures = f"macro-F1 {100 * made.metrics['macro_f1']:.1f} %, accuracy {100 * made.metrics['accuracy']:.1f} %"
         console.print(f"version {made.version}, {made.tags['ferline.preset']} ({figures} on PublicTest): {standing}")

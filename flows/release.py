@@ -53,8 +53,7 @@ def export_release(version: str, out: Path) -> dict[str, int]:
     Raises ModelNotFound, RegistryError.
     """
     found = registry().get(version)
-    dataset = found.tags.get("ferline.fingerprint", "")[:16]  # a dataset version's name
-    place = f"evaluations/{found.model_sha256[:16]}-{dataset}-{PRIVATE_TEST}"
+    place = f"evaluations/{found.model_sha256[:16]}-{found.dataset}-{PRIVATE_TEST}"
     final = None
     if store().exists(place):
         final = Evaluation.from_json((fetch(place) / "evaluation.json").read_text())

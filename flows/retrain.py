@@ -72,7 +72,7 @@ def _new_data(champion: ModelVersion, mark: str) -> NewData | str:
         return (
             f"no images to learn from: {without if labelled.without_picture else 'nobody has labelled an answer yet'}"
         )
-    base_uri = f"datasets/{champion.tags['ferline.fingerprint'][:16]}"
+    base_uri = f"datasets/{champion.dataset}"
     if not store().exists(base_uri):
         return (
             f"no images to add to: dataset {base_uri} of champion {champion.version} is not in this store, as of a "

@@ -1,8 +1,9 @@
 """train-pipeline: from raw files to a promoted champion, one line a stage."""
 
+import json
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas import State
@@ -12,9 +13,10 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 import components.training
-from components.dataset import file_sha256
+from components.dataset import INFO, file_sha256
 from components.errors import ChampionChanged, RecipeError, TrainingError
 from components.gate import Decision
+from components.ingest.sources import SYNTHETIC
 from components.registry import reconcile
 from components.registry.records import ModelVersion
 from components.training import read_summary
@@ -174,7 +176,19 @@ def _judge_once(best: CandidateOutcome, dataset: str, promotion: PromotionParame
     new_data = _on_new_data(best, champion, promotion.new_data)
     decision = gate_task(best.name, best.run_uri, best.evaluation_uri, *_opponent(champion, dataset), new_data)
     version = register_task(best.run_uri, best.evaluation_uri, dataset, decision, promotion.new_data)
+    if promotion.promote and champion and _is_drawn(dataset) and not _is_drawn(champion.dataset):
+        get_run_logger().warning(
+            "drawn faces alone make no model champion where one that, as far as is known, has learned from photographs "
+            "is it: version %s waits.", version,
+        )  # fmt: skip
+        promotion = replace(promotion, promote=False)
     return _carry_out(version, decision, champion, promotion)
+
+
+def _is_drawn(dataset: str) -> bool:
+    """Whether ferline drew the faces of a dataset version, by URI or name; no for one that is not in the store."""
+    name = f"datasets/{PurePosixPath(dataset).name}/{INFO}"
+    return store().exists(name) and json.loads(store().read_bytes(name))["origin"]["kind"] == SYNTHETIC
 
 
 def _opponent(champion: ModelVersion | None, dataset: str) -> tuple[str | None, str | None]:

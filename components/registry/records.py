@@ -49,6 +49,11 @@ class ModelVersion:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Everything else: preset, dataset fingerprint, decision."""
 
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset version it learned from; empty for a version that ferline did not register."""
+        return self.tags.get("ferline.fingerprint", "")[:16]
+
 
 @dataclass(frozen=True)
 class LedgerEntry:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.conftest import TINY, Promoted
+from tests.flows.conftest import TINY, Bench, Promoted
 
 pytestmark = pytest.mark.e2e  # each runs whole pipelines
 STRICT = "gate: {macro_f1_floor: 0.99}\n"
@@ -43,6 +43,15 @@ def test_a_rejected_one_is_promoted_by_force_with_a_reason_alone(promoted: Promo
     assert bench.document("models", "promote", "3", "--force", "--reason", "a try") == {"champion": "3"}
     last = bench.document("models", "history")[-1]
     assert (last["forced"], last["reason"]) == (True, "a try")
+
+
+def test_drawn_faces_replace_no_model_of_photographs_by_themselves(bench: Bench) -> None:
+    assert bench.document("models", "import-release")["aliases"] == ["champion"]
+    done = bench.ferline(*TINY, "--preset", "quick-resnet18", "--json")
+    outcome = json.loads(done.stdout)
+    assert (outcome["verdict"], outcome["champion"]) == ("Waiting", "1")
+    assert "drawn faces alone make no model champion" in done.stderr
+    assert bench.document("models", "promote", "challenger") == {"champion": "2"}
 
 
 def test_labels_are_audited_and_a_run_trained_elsewhere_without_the_worst_goes_on_to_the_gate(
