@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml requirements.lock
 
 setup: $(STAMP) ## Make .venv and install the locked set
 
-run: $(STAMP) ## The whole pipeline on synthetic faces: no server, no download
+run: $(STAMP) ## The whole pipeline on synthetic faces: no server, no data or weights to download
 	@$(BIN)/ferline run train-pipeline
 
 serve: $(STAMP) ## The promoted model and its page on http://127.0.0.1:3000

@@ -45,7 +45,9 @@ app.command(epilog="Example: ferline robustness models:/champion --data .ferline
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Backend = Literal["local", "ray"]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Recipe override, key=value, for every preset named; may be repeated.")
+]
 
 
 @app.command(epilog="Example: ferline run train-pipeline --source fer2013.csv --preset compact --set epochs=20")

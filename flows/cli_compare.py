@@ -23,7 +23,7 @@ def compare(
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds with commas between; each model is trained under each.")] = "0,1,2",
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="Recipe override, key=value; may be repeated.")
+        list[str] | None, typer.Option("--set", help="Recipe override, key=value, for every preset; may be repeated.")
     ] = None,
     tiny: Annotated[bool, typer.Option("--tiny", help="Shrink every recipe to seconds.")] = False,
     own_data: Annotated[

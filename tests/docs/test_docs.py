@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client import Counter, Gauge, Histogram
 from typer.main import get_command
 
 from components.settings import Settings
 from components.training.recipes import keys, load_preset
 from flows.cli import app
 from flows.recipe_keys import markdown, recipe_keys
+from serving import metrics
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -30,6 +32,7 @@ def shown(program: str) -> list[str]:
 @pytest.mark.parametrize("line", shown("ferline"))
 def test_every_call_of_ferline_is_one_that_it_takes(line: str) -> None:
     """Parsed to its last option, not run."""
+    assert "|" not in shlex.shlex(line, posix=True, punctuation_chars="|"), "a shell would take it for a pipe: quote it"
     command, words = get_command(app), shlex.split(line.split(", or: ")[0])[1:]
     while hasattr(command, "commands"):
         command, words = command.commands[words[0]], words[1:]
@@ -67,9 +70,21 @@ def test_every_key_of_a_recipe_is_described_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_is_in_its_table(name: str) -> None:
-    rows = (REPOSITORY / "docs" / "settings.md").read_text()
-    assert f"| `FERLINE_{name.upper()}` | {Settings.model_fields[name].description} |" in rows
+def test_every_setting_is_in_its_table_with_its_default(name: str) -> None:
+    rows = (REPOSITORY / "docs" / "settings.md").read_text().splitlines()
+    default = Settings.model_fields[name].default
+    if isinstance(default, Path):
+        default = default.relative_to(REPOSITORY)
+    shown = "" if default in (None, "") else f" `{str(default).lower()}`"
+    assert f"| `FERLINE_{name.upper()}` | {Settings.model_fields[name].description} |{shown} |" in rows
+
+
+def test_every_figure_of_the_service_is_in_its_table_under_the_name_that_prometheus_reads() -> None:
+    families = [
+        metric.describe()[0] for metric in vars(metrics).values() if isinstance(metric, Counter | Gauge | Histogram)
+    ]
+    exposed = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    assert set(re.findall(r"`(ferline_\w+)", (REPOSITORY / "docs" / "http.md").read_text())) == exposed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
