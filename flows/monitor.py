@@ -19,7 +19,7 @@ from components.predictions import Window
 from components.registry import CHAMPION, ModelVersion
 from components.registry.records import read_package
 from flows.artifacts import publish_page
-from flows.context import drift_policy, journal, registry, settings, store, work_folder
+from flows.context import artifact, drift_policy, journal, registry, settings, store, work_folder
 from flows.notify import notify
 from flows.outcome import MonitorOutcome, Sight
 from flows.parameters import WindowParameters
@@ -68,9 +68,9 @@ def look_task(champion: ModelVersion, window: Window) -> tuple[DriftReport, str]
     """The report, and the URI of its folder; the dashboard gets its snapshot."""
     from components.drift import evidently  # 3 s, and only here
 
-    artifact = registry().download(champion.version)
-    threshold = float(read_package(artifact)["uncertain_below"])
-    reference = read_reference(artifact / "extra_files" / "reference.parquet", threshold)
+    model = artifact(champion)
+    threshold = float(read_package(model)["uncertain_below"])
+    reference = read_reference(model / "extra_files" / "reference.parquet", threshold)
     report = detect(reference, window, drift_policy())
     snapshot = evidently.run_evidently(reference, window, report)
     out = work_folder(folder_of(report.version, report.window))

@@ -7,6 +7,7 @@ and takes effect with its entry; two machines are kept apart by the entry's numb
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
@@ -91,7 +92,7 @@ def promote(
             raise GateError(f"promoting version {version} by force needs a reason, for the ledger: --reason '...'.")
         if not force:
             _judge(decision, target, champion)
-        check_model(registry.download(target.version), target.model_sha256)
+        _check(registry, target)
         entry = _entry(
             "promote", registry, target, champion, who, reason or "passed the gate", decision_uri, forced=force
         )
@@ -133,7 +134,7 @@ def rollback(
         if target is None:
             raise ModelNotFound("there is no `previous` to go back to: no version was champion before this one.")
         _may_return(target, champion, seen, named=to is not None)
-        check_model(registry.download(target.version), target.model_sha256)
+        _check(registry, target)
         entry = _entry("rollback", registry, target, champion, who, reason)
         return _carry_out(registry, commit(store, entry, seen))
 
@@ -158,6 +159,12 @@ def _judge(decision: Decision | None, target: ModelVersion, champion: ModelVersi
         raise ChampionChanged(
             f"the champion has changed since {which} was judged: it was {before}, now {now}. Run the gate again."
         )
+
+
+def _check(registry: Registry, target: ModelVersion) -> None:
+    """Raises RegistryError unless the registered model loads and answers its examples in a fresh process."""
+    with TemporaryDirectory() as scratch:
+        check_model(registry.download(target.version, Path(scratch)), target.model_sha256)
 
 
 def _may_return(target: ModelVersion, champion: ModelVersion, seen: History, *, named: bool) -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import multiprocessing
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -137,6 +139,25 @@ def test_rollback_to_a_broken_target_is_refused(empty_desk, package, damage):
     assert desk.actions()[-1] == ("promote", "2")
 
 
+class Remote(Registry):
+    """A registry whose artifacts lie on a server: what is fetched to no named folder goes to a temporary one."""
+
+    def download(self, version: str, into: Path | None = None) -> Path:
+        return super().download(version, into or Path(tempfile.mkdtemp()))
+
+
+def test_the_files_of_a_checked_model_do_not_stay(desk, tmp_path, monkeypatch):
+    remote = dataclasses.replace(desk, registry=_reopened(desk.registry, Remote))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    remote.promote("1", remote.decide("1", None))
+    remote.promote("2", remote.decide("2", "1"))
+    remote.rollback()
+    with pytest.raises(RegistryError, match="differs from its stored examples"):
+        remote.promote("3", remote.decide("3", "1"))
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 @pytest.mark.parametrize("machines", [1, 2])
 def test_of_two_promotions_at_once_exactly_one_wins(desk, machines):
     decisions = {"2": desk.decide("2", None), "4": desk.decide("4", None)}
@@ -165,5 +186,5 @@ def test_of_two_promotions_at_once_exactly_one_wins(desk, machines):
     assert desk.aliases()["champion"] == winners[0]
 
 
-def _reopened(registry: Registry) -> Registry:
-    return Registry(registry.tracking_uri, registry.artifact_root, registry.model_name)
+def _reopened(registry: Registry, kind: type[Registry] = Registry) -> Registry:
+    return kind(registry.tracking_uri, registry.artifact_root, registry.model_name)
