@@ -3,12 +3,14 @@
 import dataclasses
 import multiprocessing
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from components.errors import ChampionChanged, GateError, ModelNotFound, RegistryError
-from components.registry import Registry, history, reject
+from components.registry import Registry, history, reconcile, reject
+from components.store import LocalStore
 
 
 def test_the_first_model_becomes_champion_by_its_decision(desk):
@@ -184,6 +186,43 @@ def test_of_two_promotions_at_once_exactly_one_wins(desk, machines):
     assert "Run the gate again" in outcome[({"2", "4"} - set(winners)).pop()]
     assert desk.actions() == [("promote", winners[0])]
     assert desk.aliases()["champion"] == winners[0]
+
+
+class Overtaken(LocalStore):
+    """A store on which another machine acts after a read of the ledger, or after this one's entry."""
+
+    def __init__(self, root: Path, meanwhile: Callable[[], object], after: str) -> None:
+        super().__init__(root)
+        self.meanwhile, self.after = meanwhile, after
+
+    def list(self, prefix: str) -> list[str]:
+        names = super().list(prefix)
+        self._overtake("list")
+        return names
+
+    def create(self, name: str, data: bytes) -> bool:
+        made = super().create(name, data)
+        self._overtake("create")
+        return made
+
+    def _overtake(self, step: str) -> None:
+        if step == self.after:
+            self.after = ""
+            self.meanwhile()
+
+
+@pytest.mark.parametrize("after", ["list", "create"])
+def test_a_machine_that_was_overtaken_does_not_put_the_old_champion_back(desk, after):
+    desk.promote("1", desk.decide("1", None))
+    decision, bad = desk.decide("2", "1"), desk.decide("4", "1", "reject")
+    other = dataclasses.replace(desk, root=desk.root / "other")
+    store = Overtaken(desk.root / "store", lambda: other.promote("2", decision), after)
+    if after == "list":
+        assert reconcile(desk.registry, store, lock_folder=desk.locks).version == "2"
+    else:
+        reject(desk.registry, store, version="4", decision=bad, decision_uri="d", who="tests", lock_folder=desk.locks)
+    aliases = desk.aliases()
+    assert (aliases["champion"], aliases["previous"]) == ("2", "1")
 
 
 def _reopened(registry: Registry, kind: type[Registry] = Registry) -> Registry:
