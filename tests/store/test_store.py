@@ -139,6 +139,22 @@ def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def test_a_full_disk_here_is_not_taken_for_a_server_that_is_away(
+    s3: S3Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = s3.put_folder(folder, "datasets/one")
+    with monkeypatch.context() as patch:
+        patch.setattr(s3.client, "fget_object", full)
+        with pytest.raises(StoreError, match=r"disk, not the server, .*No space left .* at .*cache.*make room") as away:
+            s3.fetch(uri, tmp_path / "cache")
+        assert not isinstance(away.value, StoreUnreachable)
+    with monkeypatch.context() as patch:
+        patch.setattr(s3.client, "fput_object", full)
+        with pytest.raises(StoreError, match=r"No space left .* at .*source") as away:
+            s3.put_folder(folder, "datasets/two")
+        assert not isinstance(away.value, StoreUnreachable)
+
+
 @pytest.mark.parametrize(
     ("step", "write"),
     [
