@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -11,7 +12,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from components.errors import StoreError, StoreNotFound, StoreUnreachable
-from components.store.folders import INDEX, check, dump, index_of, parse, relative, rename_folder, sweep, under_way
+from components.store.folders import (
+    INDEX,
+    UNREAD_S,
+    check,
+    dump,
+    index_of,
+    parse,
+    relative,
+    rename_folder,
+    sweep,
+    under_way,
+)
 from components.store.protocol import RETRIES
 
 PART_SIZE = 16 * 1024 * 1024
@@ -71,9 +83,11 @@ class S3Store:
             with suppress(StoreError):  # a damaged copy is fetched again
                 check(folder, parse((folder / INDEX).read_bytes()), uri)
                 if not self._is_gone(uri):  # what was deleted, a person's picture perhaps, is not served from a copy
+                    os.utime(folder)
                     return folder
             shutil.rmtree(folder)
         sweep(cache, ".*.tmp")
+        sweep(cache, "*", UNREAD_S)
         temporary = cache / f".{digest}.{uuid.uuid4().hex}.tmp"
         try:
             self._download(uri.rstrip("/"), temporary)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.errors import StoreError, StoreNotFound, StoreUnreachable
-from components.store import ABANDONED_S, INDEX, LocalStore, S3Store, Store, local, open_store
+from components.store import ABANDONED_S, INDEX, UNREAD_S, LocalStore, S3Store, Store, local, open_store
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -91,6 +91,17 @@ def test_a_damaged_local_copy_is_fetched_again(s3: S3Store, folder: Path, tmp_pa
     copy = s3.fetch(uri, tmp_path / "cache")
     (copy / "a.txt").write_text("broken")
     assert (s3.fetch(uri, tmp_path / "cache") / "a.txt").read_text() == "first"
+
+
+def test_a_copy_that_nobody_has_asked_for_in_weeks_goes_when_another_comes(
+    s3: S3Store, folder: Path, tmp_path: Path
+) -> None:
+    cache, then = tmp_path / "cache", time.time() - UNREAD_S - 60
+    read, unread, new = (s3.put_folder(folder, f"datasets/{name}") for name in ("read", "unread", "new"))
+    for copy in [s3.fetch(uri, cache) for uri in (read, unread)]:
+        os.utime(copy, (then, then))
+    kept = {s3.fetch(read, cache), s3.fetch(new, cache)}
+    assert set(cache.iterdir()) == kept
 
 
 def test_objects_are_listed_read_and_deleted(store: Store) -> None:
