@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.drift.records import DriftReport
 from components.errors import StoreNotFound
-from components.store import Store
+from components.store import INDEX, Store
 
 ROOM, RECORD, PAGE = "drift", "report.json", "evidently.html"
 LATEST = f"{ROOM}/latest.json"
@@ -38,11 +38,11 @@ def newest(store: Store) -> DriftReport | None:
         return None
 
 
-def earlier(store: Store, version: str, most: int = 20) -> list[DriftReport]:
-    """The newest reports of a version, oldest first."""
-    names = sorted(name for name in store.list(f"{ROOM}/{version}/") if name.endswith(f"/{RECORD}"))
-    whole = [name for name in names[-most:] if store.exists(name.removesuffix(f"/{RECORD}"))]
-    return [DriftReport.from_json(store.read_bytes(name).decode()) for name in whole]
+def earlier(store: Store, version: str, most: int) -> list[DriftReport]:
+    """The newest reports of a version, oldest first; of those that lie there whole, not of one a killed run left."""
+    names = store.list(f"{ROOM}/{version}/")
+    whole = sorted(name.removesuffix(INDEX) for name in names if name.endswith(f"/{INDEX}"))
+    return [DriftReport.from_json(store.read_bytes(f"{folder}{RECORD}").decode()) for folder in whole[-most:]]
 
 
 def versions(store: Store) -> list[str]:
