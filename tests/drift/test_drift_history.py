@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.drift import DriftPolicy, DriftReport, detect
-from components.drift.history import earlier, folder_of, keep
+from components.drift import DriftPolicy, DriftReport, detect, history
+from components.drift.history import earlier, folder_of, keep, newest, publish
 from components.store import INDEX, LocalStore
 
 Report = Callable[..., DriftReport]
@@ -18,10 +18,7 @@ def report(reference, make_window) -> Report:
     """Number -> the report of so late a window."""
     drifted = detect(reference, make_window(darker=20), DriftPolicy())
     return lambda number, version="3": replace(
-        drifted,
-        version=version,
-        window=f"{2 * number:032x}-{2 * number + 1:032x}",
-        until=f"2026-11-20T12:{number:02}:00+00:00",
+        drifted, version=version, window=f"{2 * number:032x}-{2 * number + 1:032x}"
     )
 
 
@@ -55,3 +52,28 @@ def test_one_that_a_killed_run_left_takes_no_ones_place(store: LocalStore, tmp_p
         put(store, tmp_path, report(number))
     store.delete(f"{folder_of('3', report(3).window)}/{INDEX}")
     assert windows(store, most=1) == [report(2).window]
+
+
+def test_the_oldest_make_room_and_what_a_killed_run_left_with_them(
+    store: LocalStore, tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "KEPT", 3)
+    publish(store, report(1))
+    for number, version in ((1, "9"), (2, "9"), (3, "9"), (4, "10"), (5, "10")):
+        put(store, tmp_path, report(number, version))
+        if number == 2:
+            store.delete(f"{folder_of(version, report(number).window)}/{INDEX}")
+    assert windows(store, "9") == [report(3).window]
+    assert windows(store, "10") == [report(4).window, report(5).window]
+    assert report(2).window not in " ".join(store.list("drift/"))
+    assert newest(store) == report(1)
+
+
+def test_an_old_window_that_is_looked_at_anew_stays(
+    store: LocalStore, tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "KEPT", 2)
+    for number in (5, 6, 1):
+        uri = put(store, tmp_path, report(number))
+    assert store.exists(uri)
+    assert windows(store) == [report(1).window, report(6).window]
