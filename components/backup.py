@@ -81,9 +81,7 @@ def restore(site: Site, folder: Path, tell: Tell, force: bool = False) -> None:
     """
     bound_to = _check(folder)
     if bound_to != site.bound_to:
-        raise BackupError(
-            f"{folder} names files below {bound_to or 'no folder'}: restore it with FERLINE_HOME set to that."
-        )
+        raise BackupError(f"{folder} {_where_it_belongs(bound_to, site.bound_to)}")
     for store in site.stores.values():
         if isinstance(store, S3Store):  # a new server has no bucket
             store.make_bucket(store.bucket)
@@ -105,6 +103,18 @@ def restore(site: Site, folder: Path, tell: Tell, force: bool = False) -> None:
         if (folder / "folders" / name).is_dir():
             shutil.copytree(folder / "folders" / name, target, dirs_exist_ok=True)
             tell(f"folder {name}")
+
+
+def _where_it_belongs(bound_to: str, here: str) -> str:
+    """What to set for a backup of another kind of site, or of another folder."""
+    if not bound_to:
+        return (
+            "is of a site whose MLflow server keeps its artifacts on an S3 server: restore it with "
+            "MLFLOW_ARTIFACTS_DESTINATION (such as s3://mlflow), MLFLOW_BACKEND_STORE_URI and FERLINE_S3_ENDPOINT with "
+            "its keys set to this site's; in docker-compose.yml `operations` has them."
+        )
+    unset = "" if here else ", and without MLFLOW_ARTIFACTS_DESTINATION"
+    return f"names files below {bound_to}: restore it with FERLINE_HOME set to that{unset}."
 
 
 def _check(folder: Path) -> str:

@@ -11,7 +11,7 @@ from components.gate import EvaluatedModel
 from components.registry.records import read_package
 from components.training import read_summary
 from components.training.records import RunSummary
-from flows.context import fetch, registry
+from flows.context import artifact, fetch, registry
 
 VERSION = "models:/"
 
@@ -29,7 +29,7 @@ class ModelFolder:
 def model_folder(uri: str) -> ModelFolder:
     """`models:/7` or `models:/champion` from the registry, anything else a training run folder."""
     if uri.startswith(VERSION):
-        folder = registry().download(uri.removeprefix(VERSION))
+        folder = artifact(registry().get(uri.removeprefix(VERSION)))
         package = read_package(folder)
         return ModelFolder(folder / "model.onnx", package["temperature"], f"{package['preset']}, {uri}")
     run = Path(uri) if (Path(uri) / "summary.json").is_file() else fetch(uri)

@@ -36,12 +36,11 @@ def list_versions(as_json: Json = False) -> None:
 @models_app.command(epilog="Example: ferline models show champion")
 def show(version: Version, as_json: Json = False) -> None:
     """One version with its metrics, tags and model card."""
-    from flows.context import registry
+    from flows.context import artifact, registry
 
     with quiet_stdout(as_json):
-        models = registry()
-        found = models.get(version)
-        folder = models.download(found.version)
+        found = registry().get(version)
+        folder = artifact(found)
         card = (folder / "extra_files" / "model_card.md").read_text()
     if as_json:
         emit({"name": found.name, "version": found.version, "aliases": list(found.aliases), "status": found.status,

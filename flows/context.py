@@ -3,18 +3,18 @@
 import hashlib
 import os
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from components.drift import DriftPolicy
 from components.drift import load_policy as load_drift_policy
 from components.journal import Journal, Logbook
-from components.registry import Registry
+from components.registry import ModelVersion, Registry
 from components.settings import Settings, load_settings, settings_store
-from components.store import PATIENT, RETRIES, Store, sweep
+from components.store import PATIENT, RETRIES, UNREAD_S, Store, sweep
 from components.validation import ValidationPolicy, load_policy
-
-"""Requests that are sent again to a store that does not answer: about a minute."""
 
 
 def settings() -> Settings:
@@ -69,6 +69,20 @@ def fetch(uri: str) -> Path:
     """A stored folder, by URI or by its path on this machine, as a local, checked one."""
     here = Path(uri).expanduser()
     return store().fetch(str(here.absolute()) if here.is_dir() else uri, settings().cache)
+
+
+def artifact(version: ModelVersion) -> Path:
+    """A registered version's files in a folder that all workers see, copied there once: others may be reading it."""
+    folder = work_folder("models")
+    target = folder / f"{version.version}-{version.model_sha256[:16]}"
+    if not target.exists():
+        sweep(folder, "*", UNREAD_S)
+        with TemporaryDirectory(dir=folder) as scratch:
+            whole = registry().download(version.version, Path(scratch) / "model")
+            with suppress(OSError):  # another process was quicker
+                whole.rename(target)
+    os.utime(target)
+    return target
 
 
 def validation_policy() -> ValidationPolicy:

@@ -11,7 +11,7 @@ from components.ingest.records import Report
 from components.journal import Logbook
 from components.registry import CHAMPION
 from components.settings import Settings
-from flows.context import registry, settings, store
+from flows.context import artifact, registry, settings, store
 from flows.local import run_monitor
 from flows.parameters import WindowParameters
 from flows.simulate import days, midnight, simulate
@@ -37,10 +37,10 @@ def run_demo(count: int, faces: int, report: Report) -> tuple[list[DemoDay], Pat
     champion = registry().find(CHAMPION)
     if champion is None:
         raise ModelNotFound("the demo lets the champion answer, and there is none: `make run` trains one in minutes.")
-    artifact = registry().download(champion.version)
+    model = artifact(champion)
     home = _move_in(settings())
     story = days(count, faces, calm=max(1, count // 3), last=midnight(datetime.now(UTC)))
-    told = simulate(Logbook(store()), artifact, champion.version, story, count, 0.4, report)
+    told = simulate(Logbook(store()), model, champion.version, story, count, 0.4, report)
     seen = []
     for day in told:
         window = WindowParameters(day.begins.isoformat(), (day.begins + timedelta(days=1)).isoformat())

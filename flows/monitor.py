@@ -19,7 +19,7 @@ from components.predictions import Window
 from components.registry import CHAMPION, ModelVersion
 from components.registry.records import read_package
 from flows.artifacts import publish_page
-from flows.context import drift_policy, journal, registry, settings, store, work_folder
+from flows.context import artifact, drift_policy, journal, registry, settings, store, work_folder
 from flows.notify import notify
 from flows.outcome import MonitorOutcome, Sight
 from flows.parameters import WindowParameters
@@ -68,9 +68,9 @@ def look_task(champion: ModelVersion, window: Window) -> tuple[DriftReport, str]
     """The report, and the URI of its folder; the dashboard gets its snapshot."""
     from components.drift import evidently  # 3 s, and only here
 
-    artifact = registry().download(champion.version)
-    threshold = float(read_package(artifact)["uncertain_below"])
-    reference = read_reference(artifact / "extra_files" / "reference.parquet", threshold)
+    model = artifact(champion)
+    threshold = float(read_package(model)["uncertain_below"])
+    reference = read_reference(model / "extra_files" / "reference.parquet", threshold)
     report = detect(reference, window, drift_policy())
     snapshot = evidently.run_evidently(reference, window, report)
     out = work_folder(folder_of(report.version, report.window))
@@ -112,8 +112,10 @@ def _moment(name: str, text: str) -> datetime | None:
 
 
 def _judge(report: DriftReport, uri: str) -> MonitorOutcome:
-    on_end = running(report, earlier(store(), report.version))
-    sight: Sight = "Quiet" if not on_end else "Alarm" if on_end >= drift_policy().window.running else "Drifted"
+    needed = drift_policy().window.running
+    # This window's own is among them, and those of windows looked at by hand, which overlap others and do not count.
+    on_end = running(report, earlier(store(), report.version, most=2 * needed + 20))
+    sight: Sight = "Quiet" if not on_end else "Alarm" if on_end >= needed else "Drifted"
     found = f"{sight.lower()}: {report.rows} predictions of version {report.version}"
     said = {
         "Quiet": found,

@@ -1,14 +1,12 @@
 """`ferline predict`: a registered version answers pictures on this machine."""
 
-from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
 from components.errors import DataError
 from components.registry.records import ModelVersion
-from flows.context import registry, settings, work_folder
+from flows.context import artifact, registry, settings
 from flows.parameters import BatchParameters
 from serving.batch import Batch, BatchScored, run_here, score_batch
 from serving.model import load_model
@@ -37,16 +35,8 @@ def predict_batch(asked: BatchParameters, report: Report) -> BatchScored:
 
 
 def _model(version: str) -> tuple[Path, ModelVersion]:
-    """A version's artifact in a folder that all workers see, copied there once: others may be reading it."""
-    models = registry()
-    found = models.get(version)
-    target = work_folder("predict") / f"{found.version}-{found.model_sha256[:16]}"
-    if not target.exists():
-        with TemporaryDirectory(dir=target.parent) as scratch:
-            whole = models.download(found.version, Path(scratch) / "model")
-            with suppress(OSError):  # another process was quicker
-                whole.rename(target)
-    return target, found
+    found = registry().get(version)
+    return artifact(found), found
 
 
 def _from_root(place: str) -> str:

@@ -16,7 +16,7 @@ from components.registry import (
     register,
     write_release,
 )
-from flows.context import fetch, promotion_lock, registry, store
+from flows.context import artifact, fetch, promotion_lock, registry, store
 
 RELEASE = Path(__file__).parents[1] / "serving" / "release"
 DRAWN, EXAMPLES = 700, 8
@@ -58,4 +58,4 @@ def export_release(version: str, out: Path) -> dict[str, int]:
     if store().exists(place):
         final = Evaluation.from_json((fetch(place) / "evaluation.json").read_text())
     faces, _, _ = generate(SyntheticOptions(images=DRAWN))
-    return write_release(registry().download(found.version), faces[:: DRAWN // EXAMPLES][:EXAMPLES], out, final)
+    return write_release(artifact(found), faces[:: DRAWN // EXAMPLES][:EXAMPLES], out, final)

@@ -18,7 +18,7 @@ from components.journal import lineage
 from components.registry import CHAMPION, ModelVersion
 from components.training.recipes import assignments, from_json, load_preset
 from flows import retrainings
-from flows.context import drift_policy, fetch, journal, registry, store, work_folder
+from flows.context import artifact, drift_policy, fetch, journal, registry, store, work_folder
 from flows.feedback import labelled_faces
 from flows.notify import notify
 from flows.outcome import NewData, Outcome, RetrainOutcome
@@ -105,7 +105,7 @@ def _new_data(champion: ModelVersion, mark: str) -> NewData | str:
 def recipe_task(champion: ModelVersion) -> tuple[str, tuple[str, ...]]:
     """Its preset, and what was set differently."""
     preset = champion.tags["ferline.preset"].partition(" ")[0]  # `compact (taken in)` is a compact
-    text = (registry().download(champion.version) / "extra_files" / "recipe.json").read_text()
+    text = (artifact(champion) / "extra_files" / "recipe.json").read_text()
     return preset, tuple(assignments(load_preset(preset), from_json(text)))
 
 

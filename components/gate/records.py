@@ -1,6 +1,5 @@
 """The gate's decision: an artifact that promotion takes as its only input."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -64,11 +63,6 @@ class Decision:
         """The same for a registry without a champion: the absolute rules alone, which every challenger must pass."""
         absolute = tuple(rule for rule in self.rules if rule.rule not in RELATIVE)
         return replace(self, champion=None, rules=absolute)
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the JSON form."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True)

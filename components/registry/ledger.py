@@ -7,7 +7,7 @@ and the other learns of it: appending a promotion is the compare-and-swap, on on
 import re
 from dataclasses import replace
 
-from components.errors import GateError
+from components.errors import ChampionChanged
 from components.registry.records import LedgerEntry
 from components.store import Store
 
@@ -32,7 +32,7 @@ def append(store: Store, entry: LedgerEntry) -> History:
 def commit(store: Store, entry: LedgerEntry, seen: History) -> History:
     """Append an entry that moves the champion, judged on the history `seen`; returns the history that ends with it.
 
-    Raises GateError where the champion has moved since.
+    Raises ChampionChanged where the champion has moved since.
     """
     while True:
         if done := _create(store, entry, seen):
@@ -40,7 +40,7 @@ def commit(store: Store, entry: LedgerEntry, seen: History) -> History:
         now = history(store, entry.model)
         moved = next((other for other in now[len(seen) :] if other.moves_champion), None)
         if moved:
-            raise GateError(
+            raise ChampionChanged(
                 f"{entry.action} of {entry.model} version {entry.to_version}: {moved.who} made version "
                 f"{moved.to_version} champion at {moved.at}, in the meantime. Run the gate again."
             )

@@ -166,7 +166,8 @@ class Registry:
     def download(self, version: str, into: Path | None = None) -> Path:
         """Local folder of a version, by number or alias: model.onnx, MLmodel and extra_files/.
 
-        Without `into`, artifacts that already lie on this machine are not copied: do not write there.
+        Without `into`, artifacts that already lie on this machine are not copied: do not write there. A server's go to
+        a new temporary folder each time, which nobody removes.
         """
         from mlflow.artifacts import download_artifacts
 

@@ -7,6 +7,7 @@ and takes effect with its entry; two machines are kept apart by the entry's numb
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
@@ -30,9 +31,7 @@ def _locked(registry: Registry, store: Store, lock_folder: Path) -> Iterator[His
     path = lock_folder / f"{registry.model_name}.lock"
     try:
         with FileLock(path, timeout=LOCK_SECONDS):
-            seen = history(store, registry.model_name)
-            settle(registry, seen)
-            yield seen
+            yield _settled(registry, store, history(store, registry.model_name))
     except Timeout as error:
         raise RegistryError(f"{path} is held for more than {LOCK_SECONDS} s; look for a hanging promotion.") from error
 
@@ -61,7 +60,7 @@ def register(
         made = registry.register(package, run_id)
         if not any(e.action == "register" and e.model_sha256 == made.model_sha256 for e in seen):
             entry = _entry("register", registry, made, None, who, f"preset {package.preset}", decision_uri)
-            settle(registry, append(store, entry))
+            _carry_out(registry, store, append(store, entry))
         return registry.get(made.version)
 
 
@@ -91,11 +90,11 @@ def promote(
             raise GateError(f"promoting version {version} by force needs a reason, for the ledger: --reason '...'.")
         if not force:
             _judge(decision, target, champion)
-        check_model(registry.download(target.version), target.model_sha256)
+        _check(registry, target)
         entry = _entry(
             "promote", registry, target, champion, who, reason or "passed the gate", decision_uri, forced=force
         )
-        return _carry_out(registry, commit(store, entry, seen))
+        return _carry_out(registry, store, commit(store, entry, seen))
 
 
 def reject(
@@ -117,7 +116,7 @@ def reject(
         if known:
             return known
         entry = _entry("reject", registry, target, None, who, "failed: " + _failed(decision), decision_uri)
-        return _carry_out(registry, append(store, entry))
+        return _carry_out(registry, store, append(store, entry))
 
 
 def rollback(
@@ -133,9 +132,9 @@ def rollback(
         if target is None:
             raise ModelNotFound("there is no `previous` to go back to: no version was champion before this one.")
         _may_return(target, champion, seen, named=to is not None)
-        check_model(registry.download(target.version), target.model_sha256)
+        _check(registry, target)
         entry = _entry("rollback", registry, target, champion, who, reason)
-        return _carry_out(registry, commit(store, entry, seen))
+        return _carry_out(registry, store, commit(store, entry, seen))
 
 
 def _judge(decision: Decision | None, target: ModelVersion, champion: ModelVersion | None) -> None:
@@ -158,6 +157,12 @@ def _judge(decision: Decision | None, target: ModelVersion, champion: ModelVersi
         raise ChampionChanged(
             f"the champion has changed since {which} was judged: it was {before}, now {now}. Run the gate again."
         )
+
+
+def _check(registry: Registry, target: ModelVersion) -> None:
+    """Raises RegistryError unless the registered model loads and answers its examples in a fresh process."""
+    with TemporaryDirectory() as scratch:
+        check_model(registry.download(target.version, Path(scratch)), target.model_sha256)
 
 
 def _may_return(target: ModelVersion, champion: ModelVersion, seen: History, *, named: bool) -> None:
@@ -202,7 +207,21 @@ def _entry(
     )
 
 
-def _carry_out(registry: Registry, entries: History) -> LedgerEntry:
+def _carry_out(registry: Registry, store: Store, entries: History) -> LedgerEntry:
     """Aliases and tags after a new entry."""
-    settle(registry, entries)
+    _settled(registry, store, entries)
     return entries[-1]
+
+
+def _settled(registry: Registry, store: Store, entries: History) -> History:
+    """Aliases and tags by the ledger; the history that they follow.
+
+    Another machine may add to the ledger and settle by that before these older entries have been settled by, which
+    then put its aliases back. So the ledger is read again afterwards, until nothing has come.
+    """
+    while True:
+        settle(registry, entries)
+        now = history(store, registry.model_name)
+        if len(now) <= len(entries):
+            return entries
+        entries = now

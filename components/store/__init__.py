@@ -7,7 +7,7 @@ A stored folder is immutable and trusted only when its index is there, and the i
 from pathlib import Path
 
 from components.errors import StoreError
-from components.store.folders import ABANDONED_S, INDEX, sweep
+from components.store.folders import ABANDONED_S, INDEX, UNREAD_S, sweep
 from components.store.local import LocalStore
 from components.store.protocol import PATIENT, RETRIES, Store
 from components.store.s3 import S3Store
@@ -17,6 +17,7 @@ __all__ = [
     "INDEX",
     "PATIENT",
     "RETRIES",
+    "UNREAD_S",
     "LocalStore",
     "S3Store",
     "Store",

@@ -15,6 +15,8 @@ INDEX = "_index.json"
 UNDER_WAY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp|\.tmp\.[0-9a-f-]+")
 ABANDONED_S = 24 * 3600
 """Age after which a temporary file or folder can only be a killed writer's."""
+UNREAD_S = 14 * 24 * 3600
+"""Age after which a local copy goes that nobody has asked for. A training may read one for seven days."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,11 @@ def check(folder: Path, index: dict[str, Entry], uri: str) -> None:
             raise StoreError(f"{uri}: {name} is damaged or missing; delete {uri} and make it again.")
 
 
-def sweep(folder: Path, pattern: str) -> None:
-    """Remove what killed writers left in a folder: entries of that pattern older than a day."""
+def sweep(folder: Path, pattern: str, age_s: float = ABANDONED_S) -> None:
+    """Remove what killed writers left in a folder: entries of that pattern older than a day, or than `age_s`."""
     for path in folder.glob(pattern):
         with suppress(OSError):  # another process may be sweeping
-            if time.time() - path.stat().st_mtime > ABANDONED_S:
+            if time.time() - path.stat().st_mtime > age_s:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

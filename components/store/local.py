@@ -3,6 +3,8 @@
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from components.errors import StoreError, StoreNotFound
@@ -22,9 +24,12 @@ class LocalStore:
             target.parent.mkdir(parents=True, exist_ok=True)
             sweep(target.parent, ".*.tmp")
             temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
-            shutil.copytree(local, temporary)
-            (temporary / INDEX).write_bytes(dump(index_of(temporary)))
-            rename_folder(temporary, target)
+            try:
+                shutil.copytree(local, temporary)
+                (temporary / INDEX).write_bytes(dump(index_of(temporary)))
+                rename_folder(temporary, target)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
         return str(target)
 
     def fetch(self, uri: str, cache: Path) -> Path:
@@ -40,8 +45,8 @@ class LocalStore:
 
     def put_bytes(self, name: str, data: bytes) -> str:
         path = self.root / relative(name)
-        temporary = self._write_beside(path, data)
-        os.replace(temporary, path)
+        with self._written_beside(path, data) as temporary:
+            os.replace(temporary, path)
         return str(path)
 
     def read_bytes(self, uri: str) -> bytes:
@@ -52,13 +57,11 @@ class LocalStore:
 
     def create(self, name: str, data: bytes) -> bool:
         path = self.root / relative(name)
-        temporary = self._write_beside(path, data)
-        try:
-            os.link(temporary, path)  # fails where the name is taken, unlike a rename
-        except FileExistsError:
-            return False
-        finally:
-            temporary.unlink()
+        with self._written_beside(path, data) as temporary:
+            try:
+                os.link(temporary, path)  # fails where the name is taken, unlike a rename
+            except FileExistsError:
+                return False
         return True
 
     def list(self, prefix: str) -> list[str]:
@@ -77,6 +80,7 @@ class LocalStore:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+            sweep(path.parent, ".*.tmp")  # of a day's folder retention is the last visitor
 
     def _path(self, uri: str) -> Path:
         """Where to read: a stored folder may be named by its path wherever it lies."""
@@ -90,11 +94,17 @@ class LocalStore:
             return False
         return True
 
-    def _write_beside(self, path: Path, data: bytes) -> Path:
+    @contextmanager
+    def _written_beside(self, path: Path, data: bytes) -> Iterator[Path]:
+        """A temporary file with the data, on disk; whatever happens, it does not stay."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, ".*.tmp")
         temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        return temporary
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)

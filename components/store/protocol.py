@@ -16,7 +16,10 @@ class Store(Protocol):
         """Store a folder under a name; a complete one of that name is kept. Returns its URI."""
 
     def fetch(self, uri: str, cache: Path) -> Path:
-        """A local folder with the stored files, hashes checked. Raises StoreNotFound, StoreError."""
+        """A local folder with the stored files, hashes checked. Raises StoreNotFound, StoreError.
+
+        A server's are copied below `cache`, where a copy stays for 14 days after it was last asked for.
+        """
 
     def exists(self, uri: str) -> bool:
         """Whether a complete folder, or an object, of that URI or name is there."""

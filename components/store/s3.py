@@ -1,7 +1,9 @@
 """A store in a bucket of any S3 server: the one door to minio."""
 
+import errno
 import hashlib
 import io
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -10,11 +12,24 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from components.errors import StoreError, StoreNotFound, StoreUnreachable
-from components.store.folders import INDEX, check, dump, index_of, parse, relative, rename_folder, sweep, under_way
+from components.store.folders import (
+    INDEX,
+    UNREAD_S,
+    check,
+    dump,
+    index_of,
+    parse,
+    relative,
+    rename_folder,
+    sweep,
+    under_way,
+)
 from components.store.protocol import RETRIES
 
 PART_SIZE = 16 * 1024 * 1024
 """Files above it go up in parts."""
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOENT)
+"""What this machine's own disk says, never a connection."""
 
 
 class S3Store:
@@ -54,7 +69,7 @@ class S3Store:
         target = f"{self.uri}/{relative(name)}"
         if not self.exists(target):
             index = index_of(local)
-            with self._errors(target):
+            with self._errors(target, local):
                 for file in index:
                     key, path = self._key(f"{name}/{file}"), str(local / file)
                     self.client.fput_object(self.bucket, key, path, part_size=PART_SIZE)
@@ -68,9 +83,11 @@ class S3Store:
             with suppress(StoreError):  # a damaged copy is fetched again
                 check(folder, parse((folder / INDEX).read_bytes()), uri)
                 if not self._is_gone(uri):  # what was deleted, a person's picture perhaps, is not served from a copy
+                    os.utime(folder)
                     return folder
             shutil.rmtree(folder)
         sweep(cache, ".*.tmp")
+        sweep(cache, "*", UNREAD_S)
         temporary = cache / f".{digest}.{uuid.uuid4().hex}.tmp"
         try:
             self._download(uri.rstrip("/"), temporary)
@@ -88,12 +105,12 @@ class S3Store:
     def _download(self, uri: str, folder: Path) -> None:
         data = self.read_bytes(f"{uri}/{INDEX}")
         index = parse(data)
-        folder.mkdir(parents=True)
-        with self._errors(uri):
+        with self._errors(uri, folder):
+            folder.mkdir(parents=True)
             for file in index:
                 self.client.fget_object(self.bucket, self._key(f"{uri}/{file}"), str(folder / relative(file)))
-        check(folder, index, uri)
-        (folder / INDEX).write_bytes(data)
+            check(folder, index, uri)
+            (folder / INDEX).write_bytes(data)
 
     def exists(self, uri: str) -> bool:
         return self._stat(f"{uri.rstrip('/')}/{INDEX}") or self._stat(uri)
@@ -161,8 +178,8 @@ class S3Store:
         return True
 
     @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        """minio's and urllib3's errors as ours, each with what to do."""
+    def _errors(self, what: str, local: Path | None = None) -> Iterator[None]:
+        """minio's and urllib3's errors as ours, each with what to do. local: what is read or written here."""
         from minio.error import MinioException, S3Error
         from urllib3.exceptions import HTTPError
 
@@ -183,6 +200,11 @@ class S3Store:
                 ) from error
             raise StoreError(f"{where}: {error.code}: {error.message}") from error
         except (HTTPError, MinioException, OSError) as error:
+            if local and isinstance(error, OSError) and error.errno in DISK:
+                raise StoreError(
+                    f"{what}: this machine's disk, not the server, says {error.strerror!r} at "
+                    f"{error.filename or local}; make room there, or let this user read and write it."
+                ) from error
             raise StoreUnreachable(
                 f"{where}: the server does not answer ({type(error).__name__}); check the endpoint."
             ) from error

@@ -48,7 +48,7 @@ class ValidationPolicy(BaseModel):
     constant: Tolerance = Tolerance(warning=0, blocking=0.01)
     """Share of images of a single gray level."""
     near_constant: Tolerance = Tolerance(warning=0, blocking=0.02)
-    """Share of images that are constant or nearly so."""
+    """Share of images that are near-constant; constant ones are not counted again."""
     extra_copies: Tolerance = Tolerance(warning=0, blocking=0.5)
     """Share of images whose pixels stood in the dataset before."""
     conflicts: Tolerance = Tolerance(warning=0, blocking=0.25)

@@ -62,6 +62,20 @@ def test_a_backup_of_paths_comes_back_to_the_same_home(saved, tmp_path: Path, mo
     assert (refused.returncode, f"names files below {bench.home}" in refused.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("made_of", "here", "told"),
+    [
+        ("/data", "/home/ada", "names files below /data: restore it with FERLINE_HOME set to that."),
+        ("/data", "", "names files below /data: .* and without MLFLOW_ARTIFACTS_DESTINATION"),
+        ("", "/home/ada", r"keeps its artifacts on an S3 server: restore it with MLFLOW_ARTIFACTS_DESTINATION \("),
+    ],
+)
+def test_a_backup_of_another_kind_of_site_says_what_to_set(tmp_path: Path, made_of: str, here: str, told: str) -> None:
+    backup(Site(bound_to=made_of), tmp_path / "backup", print)
+    with pytest.raises(BackupError, match=told):
+        restore(Site(bound_to=here), tmp_path / "backup", print)
+
+
 @pytest.mark.parametrize("damage", ["changed", "missing", "unfinished", "newer"])
 def test_a_backup_that_is_not_whole_changes_nothing(s3: S3Store, tmp_path: Path, damage: str) -> None:
     s3.put_bytes("a/b.json", b"{}")

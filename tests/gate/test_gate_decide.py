@@ -186,13 +186,13 @@ def test_a_decision_promotes_when_all_its_rules_pass_and_survives_json(
     decision = decide(judge(right=right), judge("champion", before, 1, "3"), policy, AT)
     assert (decision.verdict == "promote") is (not failed(decision))
     assert Decision.from_json(decision.to_json()) == decision
-    assert Decision.from_json(decision.to_json()).digest == decision.digest
 
 
-def test_the_same_inputs_give_the_same_decision_to_the_byte_and_another_time_another_digest(judge) -> None:
+def test_the_same_inputs_give_the_same_decision_to_the_byte_and_another_time_another_one(judge) -> None:
     first, again = (decide(judge(right=0.8), judge("champion", version="3"), POLICY, AT) for _ in range(2))
     assert first.to_json() == again.to_json()
-    assert decide(judge(), None, POLICY, "2026-11-25T12:00:00+00:00").digest != decide(judge(), None, POLICY, AT).digest
+    other = decide(judge(right=0.8), judge("champion", version="3"), POLICY, "2026-11-25T12:00:00+00:00")
+    assert other.to_json() != first.to_json()
 
 
 def test_a_decision_of_now_carries_its_time_in_utc(judge) -> None:

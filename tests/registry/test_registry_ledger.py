@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.errors import GateError, RegistryError
+from components.errors import ChampionChanged, RegistryError
 from components.registry import LedgerEntry, append, history
 from components.registry.ledger import commit
 from components.store import LocalStore
@@ -56,7 +56,7 @@ def test_appends_at_once_all_arrive(tmp_path: Path):
 def test_a_move_judged_on_an_old_history_is_refused(tmp_path: Path):
     store = LocalStore(tmp_path)
     commit(store, ENTRY, ())
-    with pytest.raises(GateError, match=r"ada made version 1 champion .* Run the gate again"):
+    with pytest.raises(ChampionChanged, match=r"ada made version 1 champion .* Run the gate again"):
         commit(store, ENTRY, ())
 
 

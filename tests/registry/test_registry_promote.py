@@ -2,11 +2,15 @@
 
 import dataclasses
 import multiprocessing
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from components.errors import ChampionChanged, GateError, ModelNotFound, RegistryError
-from components.registry import Registry, history, reject
+from components.registry import Registry, history, reconcile, reject
+from components.store import LocalStore
 
 
 def test_the_first_model_becomes_champion_by_its_decision(desk):
@@ -137,6 +141,25 @@ def test_rollback_to_a_broken_target_is_refused(empty_desk, package, damage):
     assert desk.actions()[-1] == ("promote", "2")
 
 
+class Remote(Registry):
+    """A registry whose artifacts lie on a server: what is fetched to no named folder goes to a temporary one."""
+
+    def download(self, version: str, into: Path | None = None) -> Path:
+        return super().download(version, into or Path(tempfile.mkdtemp()))
+
+
+def test_the_files_of_a_checked_model_do_not_stay(desk, tmp_path, monkeypatch):
+    remote = dataclasses.replace(desk, registry=_reopened(desk.registry, Remote))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    remote.promote("1", remote.decide("1", None))
+    remote.promote("2", remote.decide("2", "1"))
+    remote.rollback()
+    with pytest.raises(RegistryError, match="differs from its stored examples"):
+        remote.promote("3", remote.decide("3", "1"))
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 @pytest.mark.parametrize("machines", [1, 2])
 def test_of_two_promotions_at_once_exactly_one_wins(desk, machines):
     decisions = {"2": desk.decide("2", None), "4": desk.decide("4", None)}
@@ -165,5 +188,42 @@ def test_of_two_promotions_at_once_exactly_one_wins(desk, machines):
     assert desk.aliases()["champion"] == winners[0]
 
 
-def _reopened(registry: Registry) -> Registry:
-    return Registry(registry.tracking_uri, registry.artifact_root, registry.model_name)
+class Overtaken(LocalStore):
+    """A store on which another machine acts after a read of the ledger, or after this one's entry."""
+
+    def __init__(self, root: Path, meanwhile: Callable[[], object], after: str) -> None:
+        super().__init__(root)
+        self.meanwhile, self.after = meanwhile, after
+
+    def list(self, prefix: str) -> list[str]:
+        names = super().list(prefix)
+        self._overtake("list")
+        return names
+
+    def create(self, name: str, data: bytes) -> bool:
+        made = super().create(name, data)
+        self._overtake("create")
+        return made
+
+    def _overtake(self, step: str) -> None:
+        if step == self.after:
+            self.after = ""
+            self.meanwhile()
+
+
+@pytest.mark.parametrize("after", ["list", "create"])
+def test_a_machine_that_was_overtaken_does_not_put_the_old_champion_back(desk, after):
+    desk.promote("1", desk.decide("1", None))
+    decision, bad = desk.decide("2", "1"), desk.decide("4", "1", "reject")
+    other = dataclasses.replace(desk, root=desk.root / "other")
+    store = Overtaken(desk.root / "store", lambda: other.promote("2", decision), after)
+    if after == "list":
+        assert reconcile(desk.registry, store, lock_folder=desk.locks).version == "2"
+    else:
+        reject(desk.registry, store, version="4", decision=bad, decision_uri="d", who="tests", lock_folder=desk.locks)
+    aliases = desk.aliases()
+    assert (aliases["champion"], aliases["previous"]) == ("2", "1")
+
+
+def _reopened(registry: Registry, kind: type[Registry] = Registry) -> Registry:
+    return kind(registry.tracking_uri, registry.artifact_root, registry.model_name)

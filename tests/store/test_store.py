@@ -1,15 +1,21 @@
 """Both homes of the store, the S3 one against a real server over HTTP."""
 
+import errno
 import json
+import os
+import shutil
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.errors import StoreError, StoreNotFound, StoreUnreachable
-from components.store import INDEX, LocalStore, S3Store, Store, open_store
+from components.store import ABANDONED_S, INDEX, UNREAD_S, LocalStore, S3Store, Store, local, open_store
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -87,6 +93,17 @@ def test_a_damaged_local_copy_is_fetched_again(s3: S3Store, folder: Path, tmp_pa
     assert (s3.fetch(uri, tmp_path / "cache") / "a.txt").read_text() == "first"
 
 
+def test_a_copy_that_nobody_has_asked_for_in_weeks_goes_when_another_comes(
+    s3: S3Store, folder: Path, tmp_path: Path
+) -> None:
+    cache, then = tmp_path / "cache", time.time() - UNREAD_S - 60
+    read, unread, new = (s3.put_folder(folder, f"datasets/{name}") for name in ("read", "unread", "new"))
+    for copy in [s3.fetch(uri, cache) for uri in (read, unread)]:
+        os.utime(copy, (then, then))
+    kept = {s3.fetch(read, cache), s3.fetch(new, cache)}
+    assert set(cache.iterdir()) == kept
+
+
 def test_objects_are_listed_read_and_deleted(store: Store) -> None:
     for number in (2, 1, 10):
         store.put_bytes(f"ledger/m/{number:03}.json", json.dumps(number).encode())
@@ -127,6 +144,68 @@ def test_of_many_local_writers_one_creates(tmp_path: Path) -> None:
         thread.join()
     assert sum(won) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["claim"]
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_here_is_not_taken_for_a_server_that_is_away(
+    s3: S3Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = s3.put_folder(folder, "datasets/one")
+    with monkeypatch.context() as patch:
+        patch.setattr(s3.client, "fget_object", full)
+        with pytest.raises(StoreError, match=r"disk, not the server, .*No space left .* at .*cache.*make room") as away:
+            s3.fetch(uri, tmp_path / "cache")
+        assert not isinstance(away.value, StoreUnreachable)
+    with monkeypatch.context() as patch:
+        patch.setattr(s3.client, "fput_object", full)
+        with pytest.raises(StoreError, match=r"No space left .* at .*source") as away:
+            s3.put_folder(folder, "datasets/two")
+        assert not isinstance(away.value, StoreUnreachable)
+
+
+@pytest.mark.parametrize(
+    ("step", "write"),
+    [
+        ((os, "fsync"), lambda store, folder: store.put_bytes("log/a.parquet", b"face")),
+        ((os, "replace"), lambda store, folder: store.put_bytes("log/a.parquet", b"face")),
+        ((os, "link"), lambda store, folder: store.create("log/a.parquet", b"face")),
+        ((shutil, "copystat"), lambda store, folder: store.put_folder(folder, "log/one")),
+        ((local, "rename_folder"), lambda store, folder: store.put_folder(folder, "log/one")),
+    ],
+)
+def test_a_local_write_that_fails_leaves_nothing(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, step: tuple[Any, str],
+    write: Callable[[LocalStore, Path], object],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(*step, full)
+    with pytest.raises(OSError, match="No space left"):
+        write(LocalStore(tmp_path / "store"), folder)
+    assert list((tmp_path / "store" / "log").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda store: store.put_bytes("log/b.parquet", b"face"),
+        lambda store: store.create("log/b.parquet", b"face"),
+        lambda store: store.delete("log/a.parquet"),
+    ],
+)
+def test_what_a_killed_writer_left_beside_an_object_goes_after_a_day(
+    tmp_path: Path, act: Callable[[LocalStore], object]
+) -> None:
+    store, then = LocalStore(tmp_path), time.time() - ABANDONED_S - 60
+    store.put_bytes("log/a.parquet", b"face")
+    old, young = (tmp_path / "log" / f".a.parquet.{digit * 32}.tmp" for digit in "ab")
+    for path in (old, young):
+        path.write_bytes(b"fa")
+    os.utime(old, (then, then))
+    act(store)
+    assert not old.exists()
+    assert young.exists(), "its writer may be at it"
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/x", "a/../../b", ""])
