@@ -33,7 +33,6 @@ class Journal:
         self.spool = Spool(home / "spool.db")
         self.logbook, self.keep_days = logbook, keep_days
         self._lock = FileLock(home / "spool.lock")
-        self._stopped = threading.Event()
         self._pruned = float("-inf")
 
     def label(self, id: str, label: int, replace: bool = False) -> int | None:
@@ -130,12 +129,10 @@ class Journal:
         """Ship in a thread every so many seconds. tell: predictions that wait and the oldest one's age, seconds."""
         threading.Thread(target=self._work, args=(every, tell), name="ferline-journal", daemon=True).start()
 
-    def stop(self) -> None:
-        self._stopped.set()
-
     def _work(self, every: float, tell: Callable[[int, float], None]) -> None:
         problem = ""
-        while not self._stopped.wait(every):
+        while True:
+            time.sleep(every)
             try:
                 self.bring()
                 if time.monotonic() - self._pruned > PRUNE_SECONDS:
@@ -153,11 +150,10 @@ class Journal:
     def _tell(self, tell: Callable[[int, float], None]) -> None:
         try:
             count, oldest = self.spool.waiting()
-        except sqlite3.Error as error:
-            log.warning("the spool cannot be read: %s", error)
-            return
-        made = made_at(oldest)
-        tell(count, 0.0 if made is None else max(0.0, time.time() - made.timestamp()))
+            made = made_at(oldest)
+            tell(count, 0.0 if made is None else max(0.0, time.time() - made.timestamp()))
+        except Exception:  # figures are no reason to ship no more
+            log.exception("what waits for the store could not be told")
 
 
 def _named(probabilities: npt.NDArray[np.float32]) -> dict[str, float]:

@@ -191,6 +191,24 @@ def test_many_workers_ship_one_at_a_time(journal: Journal, tmp_path: Path) -> No
     assert journal.ship() == 1
 
 
+def test_figures_that_cannot_be_told_do_not_end_the_shipping(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "log", Logbook(LocalStore(tmp_path / "store")), 30)
+    journal.spool.add([prediction()])
+    told: list[int] = []
+    again = threading.Event()
+
+    def tell(waiting: int, oldest: float) -> None:
+        told.append(waiting)
+        if len(told) == 1:
+            raise PermissionError("drift/latest.json")
+        again.set()
+        threading.Event().wait()  # the thread has seen enough
+
+    journal.start(0.01, tell)
+    assert again.wait(60)
+    assert journal.logbook.read(LONG_AGO, FAR_AHEAD).shape[0] == 1
+
+
 def test_labels_have_a_defined_answer_each(journal: Journal) -> None:
     here, stored = prediction(), prediction()
     journal.spool.add([stored])
