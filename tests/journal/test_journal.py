@@ -262,6 +262,19 @@ def test_a_label_from_another_machine_is_known_once_it_is_shipped(store: Store, 
     assert one.logbook.read(LONG_AGO, FAR_AHEAD)["label"].tolist() == [5]
 
 
+def test_a_label_told_again_wins_over_another_machines(store: Store, tmp_path: Path) -> None:
+    one, other = (Journal(tmp_path / name, Logbook(store), 30) for name in ("one", "other"))
+    row = prediction()
+    one.spool.add([row])
+    one.label(row.id, 3)
+    one.ship()
+    other.label(row.id, 4, replace=True)
+    other.ship()
+    assert one.label(row.id, 3, replace=True) == 3
+    one.ship()
+    assert one.logbook.label(row.id) == 3
+
+
 def test_of_many_labels_at_once_one_is_first(journal: Journal) -> None:
     row = prediction()
     journal.spool.add([row])
