@@ -99,7 +99,7 @@ class Logbook:
 
     def told(self, since: datetime, until: datetime) -> dict[str, int]:
         """Labels that came in [since, until): id -> newest class, of predictions of whichever time."""
-        edge = since.strftime(WHEN)
+        edge = since.astimezone(UTC).strftime(WHEN)
         tables = [pq.read_table(self._bytes(name)) for name in self._files(FEEDBACK) if _when(name) >= edge]
         rows = pa.concat_tables([LABELS.empty_table(), *tables])
         inside = pc.and_(pc.greater_equal(rows["time"], since), pc.less(rows["time"], until))
