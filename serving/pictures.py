@@ -1,4 +1,4 @@
-"""Bytes that somebody sent -> one upright gray picture, or an error that says what is wrong with them.
+"""Bytes that somebody sent -> one upright gray picture, or an error that says what is wrong with them; and PNGs back.
 
 Nothing is believed but the content: the type is told by Pillow from the first bytes, and the size is looked at before
 a single pixel is decoded.
@@ -45,6 +45,13 @@ def read_picture(data: bytes) -> Gray:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen unrelated types on broken data
         raise BadPicture(f"the picture is broken: {error}. Send it again, whole.") from error
+
+
+def png(picture: npt.NDArray[np.uint8]) -> bytes:
+    """picture: uint8 [H, W], or [H, W, 3] in colour."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _check_size(width: int, height: int) -> None:
