@@ -18,7 +18,7 @@ from pathlib import Path
 from components.errors import FerlineError, ModelNotFound
 from components.registry.mlflow import Registry
 from components.registry.records import ModelVersion
-from components.store import ABANDONED_S
+from components.store import ABANDONED_S, sweep
 from serving import metrics
 from serving.model import ServedModel, load_model
 
@@ -140,6 +140,7 @@ class Champion:
         folder = self._folder(version)
         if folder.is_dir():
             return folder
+        sweep(self.home, ".*-*")  # downloads that were killed
         scratch = self.home / f".{folder.name}-{uuid.uuid4().hex}"  # the challenger's watch may fetch the same
         scratch.mkdir(parents=True)
         try:
