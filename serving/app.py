@@ -2,18 +2,17 @@
 
 import asyncio
 import logging
-import os
 import sqlite3
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.resources import files
 from typing import Any, TypeVar
 
-import anyio
-import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -51,6 +50,8 @@ from serving.samples import sample_faces
 log = logging.getLogger("ferline.serving")
 SHADOWS_WAITING = 256
 """More than this a slow challenger is not asked; what the champion answers does not wait for it."""
+DECODERS = 2
+"""Pictures decoded at once: one of 40 megapixels takes 0.4 GB for a while, and a container has 2 GB."""
 
 D = TypeVar("D")
 T = TypeVar("T")
@@ -82,7 +83,7 @@ class Desk:
     def __init__(self, roles: Roles, recorder: Recorder, limits: Limits, webhook_secret: str = "") -> None:
         self.roles, self.recorder, self.limits, self.webhook_secret = roles, recorder, limits, webhook_secret
         self.batcher, self.shadows = Batcher(), Batcher(SHADOWS_WAITING)
-        self._decoding = anyio.CapacityLimiter(os.cpu_count() or 1)  # each may hold a picture of 40 megapixels
+        self._decoding = ThreadPoolExecutor(DECODERS, thread_name_prefix="ferline-decode")
         self._shadows: set[asyncio.Task[None]] = set()
 
     @cached_property
@@ -145,7 +146,11 @@ class Desk:
         if options.face == "all":
             raise RequestError(422, "face=all is for single pictures: in a batch every picture has one answer.")
         asked = Asked(started, options, self.choose(_client(request)))
-        cut = await self._decode(_cut_all, pictures, asked)
+        over = threading.Event()
+        try:
+            cut = await self._decode(partial(_cut_all, over), pictures, asked)
+        finally:
+            over.set()
         answered = iter(await self._ask([face for face in cut if isinstance(face, Face)], asked))
         documents = [prediction(next(answered)) if isinstance(f, Face) else describe_error(f) for f in cut]
         return Reply({"answers": documents})
@@ -235,7 +240,8 @@ class Desk:
         return answered
 
     async def _decode(self, work: Callable[[D, Asked], T], data: D, asked: Asked) -> T:
-        return await anyio.to_thread.run_sync(work, data, asked, limiter=self._decoding)
+        """A request that ends early leaves the queue; what has begun keeps its thread until it is done."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoding, work, data, asked)
 
     async def _shadow(self, faces: list[Face], ids: list[str], model: ServedModel, tag: str) -> None:
         """The challenger's answer to what the champion has answered, for the log alone."""
@@ -298,8 +304,9 @@ def _faces(data: bytes, asked: Asked) -> list[Face]:
     return cut_faces(read_picture(data), asked.options.face, asked.chosen.model.size, asked.options.margin)
 
 
-def _cut_all(pictures: list[bytes], asked: Asked) -> list[Face | FerlineError]:
-    return [_face_or_error(data, asked) for data in pictures]
+def _cut_all(over: threading.Event, pictures: list[bytes], asked: Asked) -> list[Face | FerlineError]:
+    """over: nobody waits any more; a thread cannot be cancelled."""
+    return [_face_or_error(data, asked) for data in pictures if not over.is_set()]
 
 
 def _face_or_error(data: bytes, asked: Asked) -> Face | FerlineError:

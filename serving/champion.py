@@ -18,7 +18,7 @@ from pathlib import Path
 from components.errors import FerlineError, ModelNotFound
 from components.registry.mlflow import Registry
 from components.registry.records import ModelVersion
-from components.store import ABANDONED_S
+from components.store import ABANDONED_S, sweep
 from serving import metrics
 from serving.model import ServedModel, load_model
 
@@ -45,7 +45,7 @@ class Champion:
         """What the last look at the registry met; empty after a good one."""
         self._failed: str | None = None
         self._woken_at = 0
-        self._stopped, self._looked = threading.Event(), threading.Event()
+        self._looked = threading.Event()
         self._one_at_a_time = threading.Lock()
 
     def start(self) -> None:
@@ -60,9 +60,6 @@ class Champion:
         threading.Thread(target=self._watch, name="ferline-champion", daemon=True).start()
         can_wait = self.current is None and not self.optional
         self._looked.wait(None if can_wait else PATIENCE_SECONDS)
-
-    def stop(self) -> None:
-        self._stopped.set()
 
     def model(self) -> ServedModel:
         """The model to answer with; raises ModelNotFound where there is none."""
@@ -143,6 +140,7 @@ class Champion:
         folder = self._folder(version)
         if folder.is_dir():
             return folder
+        sweep(self.home, ".*-*")  # downloads that were killed
         scratch = self.home / f".{folder.name}-{uuid.uuid4().hex}"  # the challenger's watch may fetch the same
         scratch.mkdir(parents=True)
         try:
@@ -196,7 +194,7 @@ class Champion:
         (self.home / WAKE).touch()
 
     def _watch(self) -> None:
-        while not self._stopped.is_set():
+        while True:
             self.refresh()
             self._looked.set()
             self._wait(self.poll_seconds * random.uniform(0.8, 1.2))  # workers do not ask in step
@@ -204,7 +202,8 @@ class Champion:
     def _wait(self, seconds: float) -> None:
         """So long, or until somebody wakes the workers."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until and not self._stopped.wait(min(LOOK_SECONDS, seconds)):
+        while time.monotonic() < until:
+            time.sleep(min(LOOK_SECONDS, seconds))
             touched = self._touched()
             if touched != self._woken_at:
                 self._woken_at = touched

@@ -1,14 +1,12 @@
 """A heat map laid over a face, as a PNG."""
 
-import io
-
 import cv2
 import matplotlib
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from serving.faces import shrink
+from serving.pictures import png
 
 MOST_SIDE = 1024
 
@@ -24,6 +22,4 @@ def overlay(face: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32], colours:
     colour = matplotlib.colormaps[colours](warm)[..., :3]
     share = (strength * warm)[..., None]
     mixed = (1 - share) * (face[..., None] / 255) + share * colour
-    buffer = io.BytesIO()
-    Image.fromarray((255 * mixed).round().astype(np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return png((255 * mixed).round().astype(np.uint8))

@@ -1,7 +1,6 @@
 """Every answer becomes a record before it is sent; what cannot be recorded is counted, and answered all the same."""
 
 import asyncio
-import io
 import logging
 import secrets
 import sqlite3
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from PIL import Image
 
 from components.journal import Journal
 from components.predictions import Prediction, id_at
@@ -20,6 +18,7 @@ from serving import metrics
 from serving.batcher import Answer
 from serving.faces import Face
 from serving.model import ServedModel
+from serving.pictures import png
 
 log = logging.getLogger("ferline.serving")
 
@@ -51,7 +50,7 @@ def rows(answered: list[Answered], role: str, tag: str, latency_ms: float, pixel
             id=item.id, version=item.model.version.version, role=role, probabilities=item.answer.probabilities,
             uncertain=item.uncertain, brightness=float(brightness), contrast=float(contrast),
             sharpness=float(sharpness), face_width=item.face.box.width, latency_ms=latency_ms,
-            embedding=item.answer.embedding, tag=tag, pixels=_png(item.face.crop) if pixels else None,
+            embedding=item.answer.embedding, tag=tag, pixels=png(item.face.crop) if pixels else None,
         )
         for item, brightness, contrast, sharpness in zip(answered, *statistics, strict=True)
     ]  # fmt: skip
@@ -77,9 +76,3 @@ class Recorder:
         except (sqlite3.Error, OSError) as error:  # a full disk, say
             metrics.UNLOGGED.inc(len(answered))
             log.error("%d predictions could not be logged: %s", len(answered), error)
-
-
-def _png(crop: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(crop).save(buffer, "PNG")
-    return buffer.getvalue()

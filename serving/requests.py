@@ -81,6 +81,9 @@ async def many_pictures(request: Request, most: int) -> tuple[list[bytes], Optio
     pictures = [data for name, data in files if name in ("images", "image")]
     if not pictures:
         raise RequestError(422, "the form holds no file in a field `images`.")
+    strange = sorted({name for name, _ in files} - {"images", "image"})
+    if strange:  # left out, the answers would stand for other pictures than their places say
+        raise RequestError(422, f"the form holds files in {strange}; every picture goes into a field `images`.")
     if len(pictures) > most:
         raise RequestError(413, f"{len(pictures)} pictures came; at most {most} are answered in one request.")
     return pictures, options

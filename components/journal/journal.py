@@ -23,6 +23,9 @@ log = logging.getLogger("ferline.journal")
 SHIPMENT = 5000
 """Most predictions in one file of the store."""
 PRUNE_SECONDS = 3600.0
+WATCHED_DAYS = 7
+"""So long a deleted id is deleted again wherever it comes back: from another machine's rewriting of the same file, a
+shipment that was cut off, a shadow's late answer."""
 
 
 class Journal:
@@ -33,7 +36,6 @@ class Journal:
         self.spool = Spool(home / "spool.db")
         self.logbook, self.keep_days = logbook, keep_days
         self._lock = FileLock(home / "spool.lock")
-        self._stopped = threading.Event()
         self._pruned = float("-inf")
 
     def label(self, id: str, label: int, replace: bool = False) -> int | None:
@@ -75,7 +77,9 @@ class Journal:
         if made_at(id) is None:
             raise PredictionNotFound(f"{id!r} is no id of a prediction.")
         with self._lock:  # a shipment on its way would bring it back
-            gone = self.spool.delete(id) + self.logbook.delete(id)
+            if self.spool.find(id) or self.logbook.has(id):
+                self.logbook.bury(id)  # first: after a kill the next prune goes on
+            gone = self.spool.delete(id) + len(self.logbook.delete({id}))
             lineage.forget(self.logbook.store, id)
         if not gone:
             raise PredictionNotFound(f"no prediction {id!r} is on record.")
@@ -97,6 +101,8 @@ class Journal:
             edge = self.spool.newest()
             while taken := self.spool.take(SHIPMENT, edge):
                 day, name, rows = taken
+                deleted = self._forget_deleted({row.id for row in rows})
+                rows = [row for row in rows if row.id not in deleted]
                 if rows:  # all of an interrupted shipment may have been deleted since
                     self.logbook.add(day, name, rows)
                 self.spool.drop(name)
@@ -107,6 +113,13 @@ class Journal:
                 self.spool.mark_shipped(labels)
         return shipped
 
+    def _forget_deleted(self, ids: set[str]) -> set[str]:
+        """Those of the ids that were deleted, here or elsewhere; the spool holds them no longer."""
+        deleted = ids & self.logbook.buried()
+        for id in deleted:
+            self.spool.delete(id)
+        return deleted
+
     def bring(self) -> int:
         """`ship`, or nothing where a running service does so already."""
         try:
@@ -115,13 +128,18 @@ class Journal:
             return 0
 
     def prune(self) -> list[str]:
-        """Remove what is older than it is kept; the names of the store's files that went.
+        """Remove what is older than it is kept, and again what was deleted; the names of the store's files that went.
 
         Dataset versions with such a picture go too, unless a model has learned from them.
         """
+        now = datetime.now(UTC)
+        with self._lock:
+            for id in set(self.logbook.delete(self.logbook.buried())):
+                lineage.forget(self.logbook.store, id)
+        self.logbook.unbury(retention_edge(WATCHED_DAYS, now))
         if not self.keep_days:
             return []
-        edge = retention_edge(self.keep_days, datetime.now(UTC))
+        edge = retention_edge(self.keep_days, now)
         self.spool.prune_labels(edge)
         lineage.expire(self.logbook.store, edge)
         return self.logbook.prune(edge)
@@ -130,12 +148,10 @@ class Journal:
         """Ship in a thread every so many seconds. tell: predictions that wait and the oldest one's age, seconds."""
         threading.Thread(target=self._work, args=(every, tell), name="ferline-journal", daemon=True).start()
 
-    def stop(self) -> None:
-        self._stopped.set()
-
     def _work(self, every: float, tell: Callable[[int, float], None]) -> None:
         problem = ""
-        while not self._stopped.wait(every):
+        while True:
+            time.sleep(every)
             try:
                 self.bring()
                 if time.monotonic() - self._pruned > PRUNE_SECONDS:
@@ -153,11 +169,10 @@ class Journal:
     def _tell(self, tell: Callable[[int, float], None]) -> None:
         try:
             count, oldest = self.spool.waiting()
-        except sqlite3.Error as error:
-            log.warning("the spool cannot be read: %s", error)
-            return
-        made = made_at(oldest)
-        tell(count, 0.0 if made is None else max(0.0, time.time() - made.timestamp()))
+            made = made_at(oldest)
+            tell(count, 0.0 if made is None else max(0.0, time.time() - made.timestamp()))
+        except Exception:  # figures are no reason to ship no more
+            log.exception("what waits for the store could not be told")
 
 
 def _named(probabilities: npt.NDArray[np.float32]) -> dict[str, float]:

@@ -2,8 +2,10 @@
 
     predictions/day=2026-11-25/<first id>-<last id>-<chance>.parquet
     labels/day=2026-11-25/<first id>-<last id>-<when>.parquet    the day of the prediction, not of the label
+    deleted/day=2026-11-27/<id>                                  the day of the deletion
 
-Ids sort by time, so the name of a file tells which ids can be in it.
+Ids sort by time, so the name of a file tells which ids can be in it. A file is rewritten where a row of it is deleted:
+two machines at once bring back each other's, hence a mark for each deleted id, by which it is deleted again.
 """
 
 import io
@@ -15,13 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.errors import StoreNotFound
 from components.predictions import LABELS, SCHEMA, Label, Prediction, day_of, label_table, prediction_table
 from components.store import Store
 
-PREDICTIONS, FEEDBACK = "predictions", "labels"
+PREDICTIONS, FEEDBACK, DELETED = "predictions", "labels", "deleted"
 WHEN = "%Y%m%d%H%M%S%f"
 FILE = re.compile(r"day=\d{4}-\d\d-\d\d/[0-9a-f]{32}-[0-9a-f]{32}(-\w+)?\.parquet$")
 """Others may leave files of their own beside ours, such as the marks of a Spark job."""
+MARK = re.compile(rf"{DELETED}/day=\d{{4}}-\d\d-\d\d/[0-9a-f]{{12}}7[0-9a-f]{{19}}$")
 
 
 class Logbook:
@@ -46,15 +50,15 @@ class Logbook:
 
     def has(self, id: str) -> bool:
         """Whether an id was answered, by any model."""
-        return any(self._rows(name, id).num_rows for name in self._files_of(PREDICTIONS, id))
+        return any(self._rows(name, id).num_rows for name in self._files_with(PREDICTIONS, {id}))
 
     def predictions(self, id: str) -> pd.DataFrame:
         """What was answered under an id, a row for each model; empty where nothing was."""
-        return _frame(SCHEMA, [self._rows(name, id) for name in self._files_of(PREDICTIONS, id)])
+        return _frame(SCHEMA, [self._rows(name, id) for name in self._files_with(PREDICTIONS, {id})])
 
     def label(self, id: str) -> int | None:
         """The newest label of an id."""
-        rows = pa.concat_tables([LABELS.empty_table(), *(self._rows(n, id) for n in self._files_of(FEEDBACK, id))])
+        rows = pa.concat_tables([LABELS.empty_table(), *(self._rows(n, id) for n in self._files_with(FEEDBACK, {id}))])
         return int(rows.sort_by("time")["label"][-1].as_py()) if rows.num_rows else None
 
     def read(self, since: datetime, until: datetime, columns: list[str] | None = None) -> pd.DataFrame:
@@ -99,19 +103,31 @@ class Logbook:
 
     def told(self, since: datetime, until: datetime) -> dict[str, int]:
         """Labels that came in [since, until): id -> newest class, of predictions of whichever time."""
-        edge = since.strftime(WHEN)
+        edge = since.astimezone(UTC).strftime(WHEN)
         tables = [pq.read_table(self._bytes(name)) for name in self._files(FEEDBACK) if _when(name) >= edge]
         rows = pa.concat_tables([LABELS.empty_table(), *tables])
         inside = pc.and_(pc.greater_equal(rows["time"], since), pc.less(rows["time"], until))
         return _newest(rows.filter(inside))
 
-    def delete(self, id: str) -> int:
-        """Remove an id's predictions and labels for good; how many predictions there were."""
-        gone = 0
-        for name in self._files_of(PREDICTIONS, id):
-            gone += self._without(name, id)
-        for name in self._files_of(FEEDBACK, id):
-            self._without(name, id)
+    def bury(self, id: str) -> None:
+        """Mark an id as deleted, so that what brings it back does not last."""
+        self.store.put_bytes(f"{DELETED}/day={datetime.now(UTC).date().isoformat()}/{id}", b"")
+
+    def buried(self) -> set[str]:
+        """Ids that are marked as deleted."""
+        return {name.rpartition("/")[2] for name in self._marks()}
+
+    def unbury(self, before: str) -> None:
+        """Drop the marks of deletions before a day, such as 2026-11-25."""
+        for name in self._marks():
+            if _day(name) < before:
+                self.store.delete(name)
+
+    def delete(self, ids: set[str]) -> list[str]:
+        """Remove ids' predictions and labels for good; the id of every prediction that was there."""
+        gone = [id for name in self._files_with(PREDICTIONS, ids) for id in self._without(name, ids)]
+        for name in self._files_with(FEEDBACK, ids):
+            self._without(name, ids)
         return gone
 
     def prune(self, before: str) -> list[str]:
@@ -129,24 +145,34 @@ class Logbook:
         low, high = _hex(since), _hex(until)
         return [name for name in self._files(kind) if _range(name)[1] >= low and _range(name)[0] < high]
 
-    def _files_of(self, kind: str, id: str) -> list[str]:
-        names = self._files(f"{kind}/day={day_of(id)}")
-        return [name for name in names if _range(name)[0] <= id <= _range(name)[1]]
+    def _files_with(self, kind: str, ids: set[str]) -> list[str]:
+        """Files that can hold one of the ids."""
+        days = sorted({day_of(id) for id in ids})
+        ranges = {name: _range(name) for day in days for name in self._files(f"{kind}/day={day}")}
+        return [name for name, (first, last) in ranges.items() if any(first <= id <= last for id in ids)]
 
     def _files(self, below: str) -> list[str]:
         return [name for name in self.store.list(f"{below}/") if FILE.search(name)]
 
+    def _marks(self) -> list[str]:
+        return [name for name in self.store.list(f"{DELETED}/") if MARK.fullmatch(name)]
+
     def _rows(self, name: str, id: str) -> pa.Table:
         return pq.read_table(self._bytes(name), filters=[("id", "==", id)])
 
-    def _without(self, name: str, id: str) -> int:
-        table = pq.read_table(self._bytes(name))
-        kept = table.filter(pc.not_equal(table["id"], id))
-        if kept.num_rows == 0:
+    def _without(self, name: str, ids: set[str]) -> list[str]:
+        """Rewrite a file without ids; the id of every row that went."""
+        try:
+            table = pq.read_table(self._bytes(name))
+        except StoreNotFound:  # another machine has just deleted its last row
+            return []
+        chosen = pc.is_in(table["id"], pa.array(sorted(ids), pa.string()))
+        gone: list[str] = table.filter(chosen)["id"].to_pylist()
+        if len(gone) == table.num_rows:
             self.store.delete(name)
-        elif kept.num_rows < table.num_rows:
-            self._write(name, kept)
-        return int(table.num_rows - kept.num_rows)
+        elif gone:
+            self._write(name, table.filter(pc.invert(chosen)))
+        return gone
 
     def _bytes(self, name: str) -> io.BytesIO:
         return io.BytesIO(self.store.read_bytes(name))

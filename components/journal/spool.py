@@ -97,12 +97,13 @@ class Spool:
             return None if found is None else int(found[0])
 
     def add_label(self, label: Label, replace: bool) -> int | None:
-        """Keep a label unless there is one for its id; the earlier one, or None. `replace` takes the new one anyway."""
+        """Keep a label unless there is one for its id; the earlier one, or None. `replace` takes the new one anyway:
+        also the same class told again, which another machine may have replaced meanwhile."""
         with self._open() as connection:
             connection.execute("BEGIN IMMEDIATE")  # two at once: one of them finds the other's
             found = connection.execute("SELECT label FROM labels WHERE id = ?", (label.id,)).fetchone()
             earlier = None if found is None else int(found[0])
-            if earlier is None or (replace and earlier != label.label):
+            if earlier is None or replace:
                 connection.execute(
                     "INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?, 0)",
                     (label.id, label.time.timestamp(), label.label, day_of(label.id)),

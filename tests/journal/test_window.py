@@ -1,6 +1,6 @@
 """A window of the log: one version's live predictions, drawn where they are many, with labels by when they came."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +73,14 @@ def test_labels_count_when_they_come_and_the_newest_stays(logbook: Logbook) -> N
     assert second.table.empty
     assert dict(zip(second.labelled["id"], second.labelled["label"], strict=True)) == {rows[1].id: 4, rows[2].id: 5}
     assert np.allclose(second.labelled_probabilities, np.stack([rows[k].probabilities for k in (1, 2)]))
+
+
+def test_labels_of_a_window_that_begins_by_another_clock_are_all_there(logbook: Logbook) -> None:
+    rows = [prediction(0)]
+    write(logbook, rows)
+    logbook.add_labels([Label(rows[0].id, NOON + timedelta(minutes=1), 1)])
+    since = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert logbook.told(since, since + timedelta(hours=1)) == {rows[0].id: 1}
 
 
 def test_one_without_an_embedding_leaves_the_window_without(logbook: Logbook) -> None:

@@ -1,6 +1,7 @@
 """The alias moves, and the service follows: without a lost request, and never to a model that does not answer."""
 
 import json
+import os
 import shutil
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 from components.errors import ModelNotFound, RegistryError
 from components.registry import ModelPackage, Registry
 from components.registry.package import write_examples
+from components.store import ABANDONED_S
 from serving.champion import Champion
 from serving.model import load_model
 
@@ -87,6 +89,19 @@ def test_a_download_that_failed_is_tried_again_and_leaves_nothing_behind(shelf) 
     assert list((shelf.home / "serving").iterdir()) == []
     assert serving.refresh()
     assert serving.problem == ""
+
+
+def test_what_a_killed_download_left_goes_with_a_later_one(shelf) -> None:
+    home = shelf.home / "serving"
+    killed, young = home / ".1-0123456789abcdef-killed", home / ".1-0123456789abcdef-under-way"
+    for folder in (killed, young):
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(b"half")
+    long_ago = time.time() - 2 * ABANDONED_S
+    os.utime(killed, (long_ago, long_ago))
+    assert champion(shelf).refresh()
+    assert not killed.exists()
+    assert young.exists()
 
 
 def test_a_version_registered_before_there_was_a_threshold_is_never_uncertain(shelf) -> None:

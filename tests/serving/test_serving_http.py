@@ -156,6 +156,7 @@ def blank(side: int) -> bytes:
         ("/predict", {"content": (bytes(100_000) for _ in range(40))}, 413, "2 MB"),
         ("/predict_batch", {"files": [("images", b"x")] * 9}, 413, "at most 8"),
         ("/predict_batch", {"files": {"other": b"x"}}, 422, "images"),
+        ("/predict_batch", {"files": [("images", b"x"), ("image[]", b"x")]}, 422, "image[]"),
         ("/predict_batch?face=all", {"files": [("images", b"x")]}, 422, "face=all"),
         ("/explain?strength=2", {"content": b"x"}, 422, "strength"),
     ],

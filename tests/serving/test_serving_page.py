@@ -1,16 +1,18 @@
 """The page in a real browser: a picture in, bars and overlay out, errors in words."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import matplotlib
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
+import serving
 from components.labels import CLASSES
 from serving.access import Keys
 
@@ -120,6 +122,67 @@ def test_what_is_no_picture_is_told_in_words(page: Page, tmp_path: Path) -> None
     page.set_input_files("#file", tmp_path / "notes.txt")
     page.wait_for_function("document.getElementById('said').textContent.includes('no picture')")
     assert page.locator("#result").is_hidden()
+
+
+def answered_by(browser: Browser, explain: Callable[[Route], None]) -> Page:
+    """The page before a service that does as it is told."""
+    model = {
+        "model": {"name": "m", "version": "1"},
+        "preset": "quick",
+        "metrics": {"macro_f1": 0.5},
+        "registered_at": "",
+    }
+
+    def answer(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path == "/":
+            route.fulfill(path=Path(serving.__file__).with_name("page.html"))
+        elif path == "/explain":
+            explain(route)
+        else:
+            route.fulfill(json=model if path == "/model" else [])
+
+    page = browser.new_page()
+    page.route("http://service.test/**", answer)
+    page.goto("http://service.test/")
+    page.wait_for_selector("#samples:not([hidden])")
+    return page
+
+
+def answer_with(route: Route, id: str) -> None:
+    face = {"left": 0, "top": 0, "width": 48, "height": 48}
+    found = {"id": id, "class": "happy", "confidence": 1.0, "uncertain": False, "probabilities": {"happy": 1.0}}
+    route.fulfill(json={"answers": [{**found, "face": face}]})
+
+
+@pytest.mark.parametrize("ending", ["answered", "failed"])
+def test_what_comes_late_does_not_replace_a_newer_answer(browser: Browser, tmp_path: Path, ending: str) -> None:
+    asked: list[Route] = []
+    page = answered_by(browser, asked.append)
+    newer = shutil.copy(PORTRAIT, tmp_path / "newer.jpg")  # the same file again is no change to Chromium
+    for number, file in enumerate((PORTRAIT, newer), 1):
+        page.set_input_files("#file", file)
+        while len(asked) < number:
+            page.wait_for_timeout(20)
+    answer_with(asked[1], "newer")
+    page.wait_for_selector("#result:not([hidden])")
+    if ending == "answered":
+        answer_with(asked[0], "older")
+    else:
+        asked[0].abort()
+    page.wait_for_timeout(500)  # time enough to be shown, if it were
+    assert page.evaluate("shown.id") == "newer"
+    assert page.inner_text("#said") == ""
+    page.close()
+
+
+def test_a_proxys_error_is_told_in_words(browser: Browser) -> None:
+    page = answered_by(browser, lambda route: route.fulfill(status=502, content_type="text/html", body="<html></html>"))
+    page.set_input_files("#file", PORTRAIT)
+    page.wait_for_function("document.getElementById('said').className === 'warn'")
+    assert "status 502" in page.inner_text("#said")
+    assert "token" not in page.inner_text("#said")
+    page.close()
 
 
 def test_a_keyboard_reaches_the_picker_first(page: Page) -> None:

@@ -70,6 +70,14 @@ def test_what_is_transparent_is_gray() -> None:
     assert set(read_picture(encode(transparent(), "PNG")).ravel()) == {128}
 
 
+def test_what_is_half_transparent_is_mixed_with_gray() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    gray, alpha = np.meshgrid(levels, levels)
+    picture = Image.fromarray(np.dstack([gray, gray, gray, alpha]), "RGBA")
+    mixed = Image.alpha_composite(Image.new("RGBA", picture.size, (128, 128, 128, 255)), picture)
+    assert np.array_equal(read_picture(encode(picture, "PNG")), np.asarray(mixed.convert("L")))
+
+
 @pytest.mark.parametrize(
     ("data", "error", "words"),
     [
