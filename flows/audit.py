@@ -14,8 +14,8 @@ from components.labels import CLASSES
 from components.report import contact_sheet
 from components.training.records import Recipe
 from flows.context import fetch, store, work_folder
+from flows.digests import training_code
 from flows.places import places
-from flows.train import training_code
 
 SHEET, FACES_A_CLASS = "sheet.png", 12
 KEPT = (REPORT, EXCLUDE, SHEET, PROBABILITIES)

@@ -1,11 +1,12 @@
 """A model by reference: a run folder of the store, or a version of the registry."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from components.dataset import file_sha256, open_dataset
+from components.errors import GateError
 from components.evaluation.records import Evaluation
 from components.gate import EvaluatedModel
 from components.registry.records import read_package
@@ -47,12 +48,14 @@ def complete(run: Path, dataset_uri: str) -> None:
 
 
 def evaluated(name: str, model_uri: str, evaluation_uri: str, version: str | None) -> EvaluatedModel:
-    """A model and its figures, as the gate takes them."""
-    folder = fetch(evaluation_uri)
+    """A model and its figures, as the gate takes them; raises GateError for figures of another model."""
+    folder, sha256 = fetch(evaluation_uri), file_sha256(model_folder(model_uri).onnx)
+    if not PurePosixPath(evaluation_uri).name.startswith(sha256[:16]):
+        raise GateError(f"{evaluation_uri} is of another model than {model_uri} ({sha256[:16]}): evaluate that one.")
     return EvaluatedModel(
         name=name,
         version=version,
-        model_sha256=file_sha256(model_folder(model_uri).onnx),
+        model_sha256=sha256,
         evaluation=Evaluation.from_json((folder / "evaluation.json").read_text()),
         predictions=pd.read_parquet(folder / "predictions.parquet"),
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from flows.console import console, emit, progress, quiet_stdout
 
@@ -35,11 +36,11 @@ def ingest(
     if as_json:
         emit(document)
         return
-    console.print(f"[bold]{uri}[/bold]", highlight=False, soft_wrap=True)
+    console.print(f"[bold]{escape(uri)}[/bold]", highlight=False, soft_wrap=True)
     console.print(f"{info.images} images, fingerprint {info.fingerprint[:16]}", highlight=False)
     console.print(_counts(info.counts))
     for line in info.origin.skipped[:10]:
-        console.print(f"left out: {line}", highlight=False, soft_wrap=True)
+        console.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True)
     if len(info.origin.skipped) > 10:
         console.print(f"... and {len(info.origin.skipped) - 10} more; all stand in the store below skipped/")
 
@@ -61,7 +62,8 @@ def describe(uri: Uri, as_json: Json = False) -> None:
     if as_json:
         emit(document)
         return
-    console.print(f"[bold]{dataset.info.name}[/bold] from {dataset.info.origin.kind} {dataset.info.origin.name}")
+    origin = dataset.info.origin
+    console.print(f"[bold]{dataset.info.name}[/bold] from {origin.kind} {escape(origin.name)}")
     console.print(_counts(dataset.info.counts))
     console.print(statistics.round(1).to_string(), highlight=False)
 
@@ -87,8 +89,9 @@ def validate(
     else:
         for finding in report.findings:
             mark = "[green]passed[/green]" if finding.passed else f"[red]{finding.severity}[/red]"
-            console.print(f"{mark:24} {finding.expectation}: {finding.detail}", highlight=False, soft_wrap=True)
-        console.print(f"data docs: {folder / report.docs}", highlight=False, soft_wrap=True)
+            line = f"{mark:24} {escape(f'{finding.expectation}: {finding.detail}')}"
+            console.print(line, highlight=False, soft_wrap=True)
+        console.print(f"data docs: {folder / report.docs}", markup=False, highlight=False, soft_wrap=True)
     if not as_json:
         require_passed(report)
     elif not report.passed:
@@ -123,8 +126,8 @@ def audit(
     )
     for pair in report.pairs[:8]:
         console.print(f"  {pair.images:5} {pair.given} that look {pair.suggested}", highlight=False)
-    console.print(f"sheet: {place}/{SHEET}", highlight=False, soft_wrap=True)
-    console.print(f"train without them: --set data.exclude={place}", highlight=False, soft_wrap=True)
+    console.print(f"sheet: {place}/{SHEET}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"train without them: --set data.exclude={place}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _counts(counts: dict[str, dict[str, int]]) -> str:

@@ -25,13 +25,13 @@ from components.training import read_epochs, read_summary
 from components.training.recipes import assignments, compose, read_recipe
 from components.training.records import Recipe
 from flows.artifacts import publish_page
-from flows.context import code_version, fetch, registry, source_stamp, store, work_folder
+from flows.context import code_version, fetch, registry, store, work_folder
+from flows.digests import training_code
 from flows.parameters import ComparisonParameters, DataParameters
-from flows.places import excluded_digest
 from flows.report import REPORTS
 from flows.summary import read_evaluation
-from flows.tasks import AGAIN, CACHED, balance_task, evaluate_task, ingest_task, reuse, train_task
-from flows.train import FRAME, MOST_STARTS, evaluation_code, training_code, validated
+from flows.tasks import AGAIN, CACHED, balanced, ingested, reuse, scored, train_task
+from flows.train import MOST_STARTS, validated
 
 PRETRAINING = "pretrain.jsonl"
 
@@ -72,10 +72,10 @@ def compare_models(
     for preset, settings in replaced(comparison).items():
         log.info("%s learns from the images of %s, not by its own %s: --own-data leaves each preset its own",
                  preset, comparison.presets[0], ", ".join(settings))  # fmt: skip
-    dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
+    dataset = ingested(data)
     validated(dataset)
-    scored = {key: _score(key[0], recipe, dataset) for key, recipe in recipes.items()}
-    found = tuple(Entrant(*key, *scored[key]) for key in sorted(scored, key=lambda key: _place(key, comparison)))
+    made = {key: _score(key[0], recipe, dataset) for key, recipe in recipes.items()}
+    found = tuple(Entrant(*key, *made[key]) for key in sorted(made, key=lambda key: _place(key, comparison)))
     code = code_version("components/report", "components/evaluation", "flows/compare.py")
     report = reuse(comparison_task, dataset, found, comparison, code)
     log.info("%s models compared: %s", len(comparison.presets), report)
@@ -116,10 +116,8 @@ def _place(key: tuple[str, int], comparison: ComparisonParameters) -> tuple[int,
 
 def _score(preset: str, recipe: Recipe, dataset: str) -> tuple[str, str]:
     """URIs of the run and of its evaluation on PublicTest."""
-    code = code_version(*FRAME, "components/balancing")
-    sample = reuse(balance_task, dataset, recipe, excluded_digest(recipe), code)
-    run = reuse(train_task, preset, recipe, dataset, sample, training_code())
-    return run, reuse(evaluate_task, f"{preset} seed {recipe.seed}", run, dataset, evaluation_code())
+    run = reuse(train_task, preset, recipe, dataset, balanced(dataset, recipe), training_code())
+    return run, scored(f"{preset} seed {recipe.seed}", run, dataset)
 
 
 @materialize(REPORTS, name="compare", timeout_seconds=1800, **CACHED, **AGAIN)

@@ -115,7 +115,7 @@ def code_version(*rooms: str) -> str:
 
 
 def _sources(room: Path) -> list[Path]:
-    return [room] if room.is_file() else list(room.rglob("*.py"))
+    return [room] if room.is_file() else [file for file in room.rglob("*") if file.suffix in (".py", ".html")]
 
 
 def source_stamp(source: str) -> str:

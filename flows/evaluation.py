@@ -5,8 +5,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from components.dataset import file_sha256, open_dataset
+from components.dataset import Dataset, file_sha256, open_dataset
 from components.errors import DataError, GateError
+from components.evaluation.digest import images_digest
 from components.evaluation.evaluate import evaluate
 from components.evaluation.records import Evaluation
 from components.labels import PRIVATE_TEST, PUBLIC_TEST
@@ -14,6 +15,7 @@ from components.registry import LedgerEntry, append, history
 from components.registry.records import utc_now
 from flows.candidates import complete, model_folder
 from flows.context import fetch, registry, store, work_folder
+from flows.digests import evaluation_code
 
 
 def evaluate_run(
@@ -32,23 +34,34 @@ def evaluate_run(
     if out and out.exists():
         raise DataError(f"{out} is there already: name another folder for the evaluation.")
     if final:
-        look_back(sha256, dataset.info.name, again, say)
-        record_opening(name, sha256, f"{reason}{_opened(dataset.info.name)}{run_uri}")
-    folder = out or work_folder("evaluations") / f"{sha256[:16]}-{dataset.info.name}-{split}"
+        images = images_digest(dataset.manifest.iloc[dataset.rows(PRIVATE_TEST)])[:16]
+        look_back(sha256, dataset.info.name, images, again, say)
+        record_opening(name, sha256, f"{reason}{_opened(dataset.info.name)}{run_uri}{_of(images)}")
+    kept = f"{sha256[:16]}-{dataset.info.name}-{split}" if final and not again else _anew(sha256, dataset, split)
+    folder = out or work_folder("evaluations") / kept
     shutil.rmtree(folder, ignore_errors=True)
     evaluation = evaluate(model.onnx, dataset, split, folder, name, model.temperature)
-    place = str(folder) if out else store().put_folder(folder, f"evaluations/{folder.name}")
+    if out:
+        return evaluation, str(out)
+    place = store().put_folder(folder, f"evaluations/{folder.name}")
+    shutil.rmtree(folder)
     return evaluation, place
 
 
-def look_back(sha256: str, dataset: str, again: bool, say: Callable[[str], None]) -> None:
-    """What the ledger knows of openings of a dataset's PrivateTest: each is said.
+def _anew(sha256: str, dataset: Dataset, split: str) -> str:
+    """Changed code may give other figures: they do not stand under the name of the old ones."""
+    return f"{sha256[:16]}-{dataset.info.name}-{split}-{evaluation_code()}"
 
-    sha256: of the model that is to be opened; dataset: name of the version. Raises GateError where one of them was this
-    model's, unless `again`.
+
+def look_back(sha256: str, dataset: str, images: str, again: bool, say: Callable[[str], None]) -> None:
+    """What the ledger knows of openings of a dataset's PrivateTest, or of the same images in another's: each is said.
+
+    sha256: of the model that is to be opened; dataset: name of the version; images: digest of its PrivateTest. Raises
+    GateError where one of them was this model's, unless `again`.
     """
     entries = history(store(), registry().model_name)
-    earlier = [entry for entry in entries if entry.action == "open" and _opened(dataset) in entry.reason]
+    marks = (_opened(dataset), _of(images))
+    earlier = [e for e in entries if e.action == "open" and any(mark in e.reason for mark in marks)]
     own = [entry for entry in earlier if entry.model_sha256 == sha256]
     if own and not again:
         raise GateError(
@@ -63,6 +76,11 @@ def look_back(sha256: str, dataset: str, again: bool, say: Callable[[str], None]
 def _opened(dataset: str) -> str:
     """How an opening's reason goes on: with the dataset, and then the run."""
     return f"; dataset {dataset}, run "
+
+
+def _of(images: str) -> str:
+    """How it ends: a grown dataset version has another name and the same test images."""
+    return f", test images {images}"
 
 
 def _told(entry: LedgerEntry) -> str:

@@ -153,6 +153,8 @@ class SearchParameters:
         for name in ("trials", "workers"):
             if not 1 <= getattr(self, name) <= 100_000:
                 raise RecipeError(f"search.{name} is {getattr(self, name)}; it must lie between 1 and 100,000.")
+        if not 0 <= self.seed < 2**31:  # Optuna's end at 2**32, and a search that goes on adds its trials
+            raise RecipeError(f"search.seed is {self.seed}; it must lie between 0 and 2**31 - 1.")
 
 
 @dataclass(frozen=True)

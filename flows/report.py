@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 from prefect.assets import Asset, materialize
-from prefect.cache_policies import INPUTS, TASK_SOURCE
 
 from components.balancing import DataRecipe, Sample, select
 from components.balancing.selection import EXCLUDE
@@ -24,6 +23,7 @@ from flows import artifacts
 from flows.context import fetch, store, work_folder
 from flows.outcome import CandidateOutcome, Outcome
 from flows.summary import read_evaluation
+from flows.tasks import AGAIN, CACHED
 
 REPORTS = Asset(key="ferline://reports")
 VERDICTS = {
@@ -35,10 +35,7 @@ VERDICTS = {
 }
 
 
-@materialize(
-    REPORTS, name="report", timeout_seconds=1800,
-    cache_policy=INPUTS + TASK_SOURCE, persist_result=True, result_serializer="json",
-)  # fmt: skip
+@materialize(REPORTS, name="report", timeout_seconds=1800, **CACHED, **AGAIN)
 def report_task(outcome: Outcome, code: str) -> str:
     """An outcome -> URI of a folder with report.html."""
     key = hashlib.sha256(json.dumps([dataclasses.asdict(outcome), code]).encode()).hexdigest()[:16]

@@ -23,13 +23,14 @@ from components.training import read_epochs
 from components.training.follow import Where
 from components.training.recipes import compose, flat, override, places_here, preset_source
 from components.training.records import Recipe
-from flows.context import code_version, fetch, pretrained_folder, registry, settings, source_stamp, store, work_folder
+from flows.context import fetch, pretrained_folder, registry, settings, store, work_folder
+from flows.digests import balancing_code, evaluation_code, training_code
 from flows.outcome import SearchOutcome
 from flows.parameters import DataParameters, SearchParameters
 from flows.places import excluded_digest, places
 from flows.summary import read_evaluation
-from flows.tasks import AGAIN, balance_task, evaluate_task, ingest_task, reuse, run_folder, train_run
-from flows.train import FRAME, evaluation_code, training_code, validated
+from flows.tasks import AGAIN, balanced, ingested, run_folder, scored, train_run
+from flows.train import validated
 
 if TYPE_CHECKING:
     from components.cluster.tune import Searched, Tried
@@ -46,9 +47,9 @@ def hyperparameter_search(
     """Ingest, validate, then train and score recipes from the space; choices go by macro-F1 on PublicTest alone."""
     base = compose(search.preset, search.overrides, search.tiny)
     space = parse_space(base, search.space)
-    dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
+    dataset = ingested(data)
     validated(dataset)
-    name = study_name(search, dataset)
+    name = study_name(search, base, dataset)
     study = Study(work_folder("searches") / f"{name}.log", name, space, search.seed, search.prune)
     with registry().track(f"search-{name}", f"search {search.preset}", asdict(search)) as parent:
         if search.backend == "ray":
@@ -63,10 +64,11 @@ def hyperparameter_search(
     return Completed(name="Searched", message=said, data=outcome)
 
 
-def study_name(search: SearchParameters, dataset: str) -> str:
-    """The same search of the same data goes on where it was, whatever its length."""
+def study_name(search: SearchParameters, base: Recipe, dataset: str) -> str:
+    """The same search of the same data from the same recipe goes on where it was, whatever its length."""
     same = {key: value for key, value in asdict(search).items() if key not in ("trials", "workers")}
-    text = json.dumps([dataset, same, training_code(), evaluation_code()])
+    code = (balancing_code(), training_code(), evaluation_code())
+    text = json.dumps([dataset, same, base.to_json(), excluded_digest(base), *code])
     return f"{search.preset}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -145,15 +147,12 @@ def _try(asked: Asked, base: Recipe, dataset: str, search: SearchParameters, par
         asked.prune()
         get_run_logger().warning("trial %d is no recipe: %s", asked.number, error)
         return
-    sample = reuse(balance_task, dataset, recipe, excluded_digest(recipe), code_version(*FRAME, "components/balancing"))
-    uri = trial_task(asked, search.preset, recipe, dataset, sample, parent)
+    uri = trial_task(asked, search.preset, recipe, dataset, balanced(dataset, recipe), parent)
     if uri is None:
         asked.prune()
         get_run_logger().info("trial %d is stopped early: %s", asked.number, " ".join(assignments(asked.values)))
         return
-    evaluation = read_evaluation(
-        reuse(evaluate_task, f"trial {asked.number} of {search.preset}", uri, dataset, evaluation_code())
-    )
+    evaluation = read_evaluation(scored(f"trial {asked.number} of {search.preset}", uri, dataset))
     asked.complete(evaluation.figures.macro_f1)
     get_run_logger().info("trial %d: macro-F1 %.4f on PublicTest", asked.number, evaluation.figures.macro_f1)
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from components.dataset import read_info
@@ -42,7 +43,8 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
 def _print_data(outcome: Outcome, console: Console) -> None:
     folder = fetch(outcome.dataset_uri)
     info = read_info(folder)
-    console.print(f"\n[bold]Dataset[/bold] {info.name}: {info.images} images from {info.origin.name}", highlight=False)
+    source = escape(info.origin.name)
+    console.print(f"\n[bold]Dataset[/bold] {info.name}: {info.images} images from {source}", highlight=False)
     table = Table("split", *info.classes, "all")
     for split, classes in info.counts.items():
         table.add_row(split, *map(str, classes.values()), str(sum(classes.values())))
@@ -52,7 +54,7 @@ def _print_data(outcome: Outcome, console: Console) -> None:
     verdict = "[green]passed[/green]" if validation.passed else "[red]failed[/red]"
     console.print(f"[bold]Validation[/bold] {verdict}, {len(warnings)} warnings", highlight=False)
     for finding in warnings:
-        console.print(f"  {finding.expectation}: {finding.detail}", highlight=False)
+        console.print(f"  {finding.expectation}: {finding.detail}", markup=False, highlight=False)
 
 
 def _print_models(outcome: Outcome, console: Console) -> None:
@@ -97,7 +99,7 @@ def _print_places(outcome: Outcome, report: Path, console: Console) -> None:
         "MLflow": f"{tool / 'mlflow'} server --port 5000 --backend-store-uri {shlex.quote(s.mlflow_uri)}",
     }
     for name, line in lines.items():
-        console.print(f"{name:10} {line}", highlight=False, soft_wrap=True)
+        console.print(f"{name:10} {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def read_evaluation(uri: str) -> Evaluation:
@@ -122,4 +124,4 @@ def print_evaluation(evaluation: Evaluation, place: str, console: Console) -> No
     for c in evaluation.per_class:
         table.add_row(c.name, *(f"{100 * x:.1f} %" for x in (c.precision, c.recall, c.f1)), str(c.support))
     console.print(table)
-    console.print(place, highlight=False, soft_wrap=True)
+    console.print(place, markup=False, highlight=False, soft_wrap=True)

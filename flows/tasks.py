@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -36,19 +36,21 @@ from components.training.recipes import flat, read_recipe
 from components.training.records import Recipe, RunSummary
 from components.validation import require_passed, validate
 from flows import artifacts
-from flows.candidates import complete, evaluated, model_folder
+from flows.candidates import VERSION, complete, evaluated, model_folder
 from flows.context import (
     fetch,
     pretrained_folder,
     promotion_lock,
     registry,
     settings,
+    source_stamp,
     store,
     validation_policy,
     work_folder,
 )
+from flows.digests import balancing_code, evaluation_code, ingest_code
 from flows.parameters import DataParameters
-from flows.places import data_here, places
+from flows.places import data_here, excluded_digest, places
 
 CACHED: dict[str, Any] = {"cache_policy": INPUTS + TASK_SOURCE, "persist_result": True, "result_serializer": "json"}
 DATASETS, MODELS = Asset(key="ferline://datasets"), Asset(key="ferline://models")
@@ -76,10 +78,25 @@ def reuse(stage: Task[..., str], *inputs: object) -> str:
     return uri if store().exists(uri) else stage.with_options(refresh_cache=True)(*inputs)
 
 
+def ingested(data: DataParameters) -> str:
+    """URI of the dataset version that a source makes; a source that did not change is not read again."""
+    return reuse(ingest_task, data, source_stamp(data.source), ingest_code())
+
+
+def balanced(dataset: str, recipe: Recipe) -> str:
+    """URI of the balanced sample that a recipe draws from a dataset version."""
+    return reuse(balance_task, dataset, recipe, excluded_digest(recipe), balancing_code())
+
+
+def scored(name: str, model: str, dataset: str) -> str:
+    """URI of a model's evaluation on PublicTest: of this very graph, as a registry made anew counts from 1 again."""
+    return reuse(evaluate_task, name, model, file_sha256(model_folder(model).onnx), dataset, evaluation_code())
+
+
 @materialize(DATASETS, name="ingest", timeout_seconds=24 * 3600, **CACHED, **AGAIN)
 def ingest_task(data: DataParameters, stamp: str, code: str) -> str:
     """Source -> URI of a dataset version; one that is a version already stays as it is."""
-    if data.source.startswith("s3://") or (Path(data.source) / INFO).is_file():
+    if data.source.startswith("s3://") or (Path(data.source).expanduser() / INFO).is_file():
         artifacts.publish_counts(read_info(fetch(data.source)).counts)
         return data.source
     options = IngestOptions(skip_bad=data.skip_bad, held_out=data.held_out, size=data.image_size)
@@ -234,26 +251,28 @@ def _log_run(run: TrackedRun, out: Path, preset: str) -> None:
 
 
 @task(name="evaluate", task_run_name="evaluate {name}", timeout_seconds=6 * 3600, **CACHED, **AGAIN)
-def evaluate_task(name: str, model_uri: str, dataset_uri: str, code: str) -> str:
-    """Score a model on PublicTest; URI of an evaluation folder."""
+def evaluate_task(name: str, model_uri: str, model_sha256: str, dataset_uri: str, code: str) -> str:
+    """Score a model on PublicTest; URI of an evaluation folder, whose name begins with its graph's sha256."""
     folder = model_folder(model_uri)
     dataset = open_dataset(fetch(dataset_uri))
-    key = f"{file_sha256(folder.onnx)[:16]}-{dataset.info.name}-{PUBLIC_TEST}-{code}"
+    called = hashlib.sha256(name.encode()).hexdigest()[:8]  # the name stands in the pictures
+    key = f"{model_sha256[:16]}-{dataset.info.name}-{PUBLIC_TEST}-{code}-{called}"
     out = work_folder("evaluations") / key
     shutil.rmtree(out, ignore_errors=True)
     evaluation = evaluate(folder.onnx, dataset, PUBLIC_TEST, out, name, folder.temperature)
     uri = store().put_folder(out, f"evaluations/{key}")
     shutil.rmtree(out)
     artifacts.publish_evaluation(evaluation, fetch(uri))
-    _log_evaluation(name, Path(model_uri), evaluation, fetch(uri))
+    if not model_uri.startswith(VERSION):  # a registered version has its own already
+        _log_evaluation(name, model_uri, evaluation, fetch(uri))
     return uri
 
 
-def _log_evaluation(name: str, run_folder: Path, evaluation: Evaluation, folder: Path) -> None:
-    """Figures and pictures to the MLflow run that trained the model; a registered version has its own already."""
-    if not (run_folder / "mlflow_run").exists():
+def _log_evaluation(name: str, run_uri: str, evaluation: Evaluation, folder: Path) -> None:
+    """Figures and pictures to the MLflow run that trained the model."""
+    if not (fetch(run_uri) / "mlflow_run").exists():
         return
-    with registry().track(run_folder.name, name, {}) as run:
+    with registry().track(PurePosixPath(run_uri).name, name, {}) as run:
         figures = evaluation.figures
         run.log_metrics({"public_test_macro_f1": figures.macro_f1, "public_test_accuracy": figures.accuracy})
         for file in ("evaluation.json", "confusion.png", "reliability.png"):

@@ -12,7 +12,6 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-import components.training
 from components.dataset import INFO, file_sha256
 from components.errors import ChampionChanged, RecipeError, TrainingError
 from components.gate import Decision
@@ -25,30 +24,29 @@ from components.training.recipes import compose
 from components.training.records import Recipe
 from flows.artifacts import publish_models
 from flows.candidates import model_folder
-from flows.context import code_version, promotion_lock, registry, settings, source_stamp, store
+from flows.context import code_version, promotion_lock, registry, settings, store
+from flows.digests import training_code, validation_code
 from flows.outcome import CandidateOutcome, Outcome, Verdict
 from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
-from flows.places import excluded_digest
 from flows.report import report_task
 from flows.summary import read_evaluation
 from flows.tasks import (
     accept,
     accepted_before,
-    balance_task,
-    evaluate_task,
+    balanced,
     gate_task,
-    ingest_task,
+    ingested,
     policy_text,
     promote_task,
     register_task,
     reject_task,
     reuse,
+    scored,
     take_in_task,
     train_task,
     validate_task,
 )
 
-FRAME = ("components/dataset.py", "components/labels.py")
 MOST_STARTS = 4
 """A run whose worker dies is started again; one that kills its worker each time must end."""
 MOST_SIDE_BY_SIDE = 64
@@ -77,7 +75,7 @@ def train_pipeline(
     if flow_run.run_count > MOST_STARTS:
         raise TrainingError(f"this run's worker died {MOST_STARTS} times: its log or its memory may say why.")
     recipes = {preset: compose(preset, training.overrides, training.tiny) for preset in training.presets}
-    dataset = reuse(ingest_task, data, source_stamp(data.source), code_version(*FRAME, "components/ingest"))
+    dataset = ingested(data)
     validation = validated(dataset)
     runs = {**_train(recipes, dataset, training), **_take_in(training.from_runs, dataset)}
     if not runs:
@@ -95,19 +93,16 @@ def train_pipeline(
 
 def validated(dataset: str) -> str:
     """URI of what validation found in a dataset version that may be trained on; raises ValidationFailed."""
-    code = code_version(*FRAME, "components/validation")
-    uri = reuse(validate_task, dataset, policy_text("validation.yaml"), accepted_before(dataset), code)
+    uri = reuse(
+        validate_task, dataset, policy_text("validation.yaml"), accepted_before(dataset), validation_code()
+    )  # fmt: skip
     accept(dataset)
     return uri
 
 
 def _train(recipes: dict[str, Recipe], dataset: str, training: TrainingParameters) -> dict[str, str]:
     """Preset -> URI of its run folder. A model is one task, also where a cluster trains them side by side."""
-    code = code_version(*FRAME, "components/balancing")
-    samples = {
-        preset: reuse(balance_task, dataset, recipe, excluded_digest(recipe), code)
-        for preset, recipe in recipes.items()
-    }
+    samples = {preset: balanced(dataset, recipe) for preset, recipe in recipes.items()}
     code = training_code()
     where = _where(training, len(recipes))
     calls = {preset: (preset, recipe, dataset, samples[preset], code, where) for preset, recipe in recipes.items()}
@@ -135,27 +130,13 @@ def _take_in(folders: tuple[str, ...], dataset: str) -> dict[str, str]:
     }
 
 
-def training_code() -> str:
-    """Digest of what decides a training's outcome, presets apart: their recipes are inputs."""
-    own = (f"components/training/{file.name}" for file in Path(components.training.__file__).parent.glob("*.py"))
-    return code_version(*FRAME, "components/models", *own)
-
-
 def _evaluate(runs: dict[str, str], dataset: str) -> tuple[CandidateOutcome, ...]:
     """Best macro-F1 on PublicTest first."""
-    candidates = [
-        CandidateOutcome(preset, run, reuse(evaluate_task, preset, run, dataset, evaluation_code()))
-        for preset, run in runs.items()
-    ]
+    candidates = [CandidateOutcome(preset, run, scored(preset, run, dataset)) for preset, run in runs.items()]
     figures = {candidate.name: read_evaluation(candidate.evaluation_uri) for candidate in candidates}
     candidates.sort(key=lambda candidate: figures[candidate.name].figures.macro_f1, reverse=True)
     publish_models([figures[candidate.name] for candidate in candidates])
     return tuple(candidates)
-
-
-def evaluation_code() -> str:
-    """Digest of what decides an evaluation's outcome."""
-    return code_version(*FRAME, "components/evaluation")
 
 
 def _judge(best: CandidateOutcome, dataset: str, promotion: PromotionParameters) -> Judgement:
@@ -195,8 +176,7 @@ def _opponent(champion: ModelVersion | None, dataset: str) -> tuple[str | None, 
     """The champion's version and its figures on this run's test images."""
     if champion is None:
         return None, None
-    uri = reuse(evaluate_task, "champion", f"models:/{champion.version}", dataset, evaluation_code())
-    return champion.version, uri
+    return champion.version, scored("champion", f"models:/{champion.version}", dataset)
 
 
 def _on_new_data(best: CandidateOutcome, champion: ModelVersion | None, uri: str) -> tuple[str, str] | None:
@@ -204,7 +184,7 @@ def _on_new_data(best: CandidateOutcome, champion: ModelVersion | None, uri: str
     if not uri or champion is None:
         return None
     models = {f"{best.name} on new data": best.run_uri, "champion on new data": f"models:/{champion.version}"}
-    ours, theirs = (reuse(evaluate_task, name, model, uri, evaluation_code()) for name, model in models.items())
+    ours, theirs = (scored(name, model, uri) for name, model in models.items())
     return ours, theirs
 
 

@@ -2,7 +2,7 @@
 
 New images go into Training alone, marked by their source (`prediction:<id>`), so that the validation slice leaves them
 out (components/balancing/selection.py); no test split changes. Which side an image falls on follows from its pixels: it
-stays there in every later version.
+stays there in every later version. A near-duplicate of a held-back image is learned from by nothing.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from components.dataset import PRODUCTION, Dataset, Origin, row_blocks
 from components.errors import DataError
-from components.ingest.duplicates import pixel_hashes
+from components.ingest.duplicates import duplicate_groups, perceptual_hashes, pixel_hashes
+from components.ingest.manifest import compared
 from components.ingest.records import Faces, Ingested, Report
 from components.ingest.resize import pixel_file, resize_faces
 from components.ingest.version import write_version
@@ -42,7 +43,7 @@ class Extended:
     added: int
     kept_back: int
     ids: tuple[str, ...]
-    """Predictions whose images are in either."""
+    """Predictions whose images are in either, or a near-duplicate of what is held back."""
 
 
 def new_faces(base: Dataset, found: NewFaces) -> NewFaces:
@@ -67,22 +68,26 @@ def extend(base: Dataset, new: NewFaces, share: float, work: Path, report: Repor
         )
     options: dict[str, str | int | float | bool] = {"base": base.info.fingerprint, "held_back": share}
     work.mkdir(parents=True, exist_ok=True)
-    images = pixel_file(work, len(base.images) + int((~back).sum()), base.info.height)  # it need not fit into memory
+    _, near = duplicate_groups(compared(new.images, work), sha256, perceptual_hashes(new.images, report), report)
+    learned = ~back & ~np.isin(near, near[back])  # a twin of what is held back would tell the answer
+    if not learned.any():
+        raise DataError("every new image has a near twin that is held back: wait for others.")
+    images = pixel_file(work, len(base.images) + int(learned.sum()), base.info.height)  # it need not fit into memory
     for part in row_blocks(len(base.images), images[:1].nbytes):
         images[part] = base.images[part]
-    images[len(base.images) :] = new.images[~back]
+    images[len(base.images) :] = new.images[learned]
     kept = Faces(
         images,
-        np.concatenate([base.labels, new.labels[~back]]),
-        np.concatenate([base.manifest["split"].to_numpy(np.str_), np.full(int((~back).sum()), TRAINING)]),
-        [*base.manifest["source"], *_sources(new, ~back)],
+        np.concatenate([base.labels, new.labels[learned]]),
+        np.concatenate([base.manifest["split"].to_numpy(np.str_), np.full(int(learned.sum()), TRAINING)]),
+        [*base.manifest["source"], *_sources(new, learned)],
     )
     apart = Faces(new.images[back], new.labels[back], np.full(int(back.sum()), PUBLIC_TEST), _sources(new, back))
     name = base.info.origin.name
-    known = np.concatenate([base.manifest["sha256"].to_numpy(np.str_), sha256[~back]])
+    known = np.concatenate([base.manifest["sha256"].to_numpy(np.str_), sha256[learned]])
     dataset = write_version(kept, known, Origin("feedback", name, options), work, report)
     held = write_version(apart, sha256[back], Origin("held back", name, options), work, report)
-    return Extended(dataset, held, int((~back).sum()), int(back.sum()), tuple(new.ids))
+    return Extended(dataset, held, int(learned.sum()), int(back.sum()), tuple(new.ids))
 
 
 def _sources(new: NewFaces, chosen: npt.NDArray[np.bool_]) -> list[str]:

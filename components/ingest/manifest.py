@@ -34,7 +34,7 @@ def build_manifest(
     """
     sha = sha256[order]
     phash = perceptual_hashes(images, report)
-    exact, near = duplicate_groups(_compared(images, scratch), sha, phash, report)
+    exact, near = duplicate_groups(compared(images, scratch), sha, phash, report)
     brightness, contrast, sharpness = image_statistics(images)
     return pd.DataFrame(
         {
@@ -53,7 +53,7 @@ def build_manifest(
     )
 
 
-def _compared(images: npt.NDArray[np.uint8], scratch: Path) -> npt.NDArray[np.uint8]:
+def compared(images: npt.NDArray[np.uint8], scratch: Path) -> npt.NDArray[np.uint8]:
     """The images at the size at which they are compared."""
     if images.shape[1:] == (SIDE, SIDE):
         return images

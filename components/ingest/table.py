@@ -26,7 +26,7 @@ from components.ingest.records import Faces, Report
 from components.ingest.resize import resize_faces
 from components.labels import CLASSES, SPLITS
 
-BLOCK = 1 << 20  # bytes of text parsed at once; larger ones leave the processor's cache
+BLOCK = 1 << 20  # bytes of text parsed at once, or four rows; larger ones leave the processor's cache
 LEAST_PIXELS = 256
 LABELS = {str(i): i for i in range(len(CLASSES))}
 AHEAD = 4  # blocks that are parsed while the next ones are read; more would hold the file's text in memory
@@ -117,7 +117,7 @@ def _blocks(
     begun: deque[Future[tuple[npt.NDArray[np.uint8], Block]]] = deque()
     report("megabytes of text", 0, total >> 20)
     try:
-        with pa.csv.open_csv(path, **_how(columns, broken)) as reader, ThreadPoolExecutor() as pool:
+        with pa.csv.open_csv(path, **_how(path, columns, broken)) as reader, ThreadPoolExecutor() as pool:
             for batch in reader:
                 if batch.num_rows:
                     texts = {plain: batch.column(name).to_pylist() for plain, name in columns.items()}
@@ -135,7 +135,7 @@ def _blocks(
     report("megabytes of text", total >> 20, total >> 20)
 
 
-def _how(columns: dict[str, str], broken: list[pa.csv.InvalidRow]) -> dict[str, Any]:
+def _how(path: Path, columns: dict[str, str], broken: list[pa.csv.InvalidRow]) -> dict[str, Any]:
     """Every column as bytes, blank lines kept (they count as rows), broken rows set aside."""
 
     def set_aside(row: pa.csv.InvalidRow) -> str:
@@ -144,12 +144,19 @@ def _how(columns: dict[str, str], broken: list[pa.csv.InvalidRow]) -> dict[str, 
 
     types = {name: pa.large_binary() for name in columns.values()}
     return {
-        "read_options": pa.csv.ReadOptions(block_size=BLOCK, use_threads=False),
+        "read_options": pa.csv.ReadOptions(block_size=max(BLOCK, 4 * _row_bytes(path)), use_threads=False),
         "parse_options": pa.csv.ParseOptions(invalid_row_handler=set_aside, ignore_empty_lines=False),
         "convert_options": pa.csv.ConvertOptions(
             column_types=types, include_columns=list(types), strings_can_be_null=False
         ),
     }
+
+
+def _row_bytes(path: Path) -> int:
+    """Length of the first row: Arrow reads none that is longer than its block."""
+    with path.open("rb") as stream:
+        stream.readline()
+        return len(stream.readline())
 
 
 def _number(path: Path, rows: int, broken: Sequence[pa.csv.InvalidRow]) -> tuple[npt.NDArray[np.int64], dict[int, str]]:
@@ -160,7 +167,7 @@ def _number(path: Path, rows: int, broken: Sequence[pa.csv.InvalidRow]) -> tuple
     if not broken:
         return np.arange(2, rows + 2), {}
     numbered: list[pa.csv.InvalidRow] = []
-    pa.csv.read_csv(path, **_how(read_columns(path), numbered))
+    pa.csv.read_csv(path, **_how(path, read_columns(path), numbered))
     wrong = {row.number: f"{row.actual_columns} columns, expected {row.expected_columns}" for row in numbered}
     return np.setdiff1d(np.arange(2, rows + 2 + len(wrong)), list(wrong)), wrong
 

@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 from components.search.records import Dimension, Pruned, Trial, Value
 
 STARTUP, WARMUP = 4, 2
-"""Trials that are never cut short, and epochs of each that are not judged (median rule, Golovin et al. 2017)."""
+"""Trials that are never cut short, and the epoch, from 1, at which each other one is first judged (median rule, Golovin
+et al. 2017)."""
 _ID = "elsewhere"
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 

@@ -4,10 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from components.dataset import Dataset
 from components.errors import GateError
+from components.ingest import NewFaces, extend
 from components.registry import LedgerEntry, history
 from flows import evaluation
 from flows.candidates import ModelFolder
@@ -84,6 +86,32 @@ def test_another_dataset_has_a_private_test_of_its_own_and_public_test_is_never_
     assert opened("first", final=False) == "first on PublicTest"
     assert said == []
     assert len(openings()) == 2
+
+
+def test_the_same_test_images_in_a_grown_version_are_the_same_private_test(
+    opened: Any, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
+    new = NewFaces(images, np.zeros(40, np.int64), [f"{k:032x}" for k in range(40)])
+    grown = extend(tiny_dataset, new, 0.3, tmp_path / "grown", lambda *_: None).dataset.folder
+    opened("first")
+    with pytest.raises(GateError, match="--again"):
+        opened("first", data=grown)
+
+
+def test_changed_code_gives_figures_a_place_of_their_own(
+    opened: Any, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place() -> str:
+        run = str(tmp_path / "first")
+        return evaluation.evaluate_run(run, str(tiny_dataset.root), False, "", False, None, print)[1]
+
+    opened("first", final=False)
+    before = place()
+    assert before == place()
+    monkeypatch.setattr(evaluation, "evaluation_code", lambda: "changed")
+    assert place() != before
+    assert (Path(before) / "evaluation.json").is_file()
 
 
 def test_an_opening_is_refused_before_anything_is_scored(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:

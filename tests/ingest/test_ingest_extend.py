@@ -81,6 +81,22 @@ def test_an_image_stays_on_its_side_in_a_later_version(tiny_dataset, extended, t
     assert set(added["sha256"]) <= set(dataset.manifest["sha256"])
 
 
+def test_a_near_twin_of_a_held_back_image_is_learned_from_by_nothing(tiny_dataset, tmp_path) -> None:
+    once = production(40)
+    again = once.images.copy()
+    again[:, 0, 0] ^= 1  # other bytes, and so perhaps the other side
+    images, labels = np.concatenate([once.images, again]), np.concatenate([once.labels, once.labels])
+    new = new_faces(tiny_dataset, NewFaces(images, labels, [f"{k:032x}" for k in range(80)]))
+    made = extend(tiny_dataset, new, 0.3, tmp_path, quiet)
+    dataset, held_back = open_dataset(made.dataset.folder), open_dataset(made.held_back.folder)
+    added = np.asarray(dataset.images)[dataset.manifest["source"].str.startswith(PRODUCTION).to_numpy()]
+    differences = np.abs(added[:, None].astype(int) - np.asarray(held_back.images)[None]).max((2, 3))
+    assert differences.min() > 1
+    assert made.added == len(added)
+    assert made.added + made.kept_back < 80, "some twins had fallen apart"
+    assert len(made.ids) == 80, "all are on record, for a deletion to find"
+
+
 def test_too_few_to_divide_is_an_error(tiny_dataset, tmp_path) -> None:
     new = new_faces(tiny_dataset, production(1))
     with pytest.raises(DataError, match="wait for more"):

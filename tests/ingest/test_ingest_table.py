@@ -220,6 +220,14 @@ def test_a_table_without_one_good_row_is_no_dataset_even_when_bad_rows_are_skipp
         ingest(path, tmp_path, SKIP)
 
 
+def test_rows_longer_than_a_block_are_read(write, tmp_path) -> None:
+    side = 600  # 1.4 MB of text a row
+    rows = [[k, " ".join(map(str, [100 + k] * side**2)), "Training"] for k in range(3)]
+    faces = read(write(tmp_path / "faces.csv", rows, ("emotion", "pixels", "Usage")))
+    assert faces.images.shape == (3, 48, 48)
+    assert faces.labels.tolist() == [0, 1, 2]
+
+
 def test_a_missing_split_is_named(drawn, tmp_path) -> None:
     path = drawn.take(np.flatnonzero(drawn.splits != "PublicTest")).csv(tmp_path / "faces.csv")
     with pytest.raises(DataError, match="no image in split PublicTest; it needs Training, PublicTest, PrivateTest"):
