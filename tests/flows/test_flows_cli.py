@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from components import errors
-from components.labels import CLASSES
+from components.labels import CLASSES, SPLITS
 from flows.cli import app
 from flows.console import EXIT_CODES, exit_code
 
@@ -74,11 +74,11 @@ def test_what_is_wrong_is_said_in_words(bench, arguments: tuple[str, ...], code:
 def test_a_name_in_brackets_is_said_as_it_is(bench, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for name in CLASSES:
-        for split in ("train", "test"):
+        for split in SPLITS:
             folder = tmp_path / "faces" / split / name
             folder.mkdir(parents=True)
             Image.fromarray(random.integers(0, 256, (48, 48), np.uint8)).save(folder / "a.png")
-    (tmp_path / "faces" / "train" / "happy" / "face [copy].png").write_bytes(b"no picture")
+    (tmp_path / "faces" / SPLITS[0] / "happy" / "face [copy].png").write_bytes(b"no picture")
     done = bench.ferline("data", "ingest", str(tmp_path / "faces"), "--skip-bad")
     assert done.returncode == 0, done.stderr
     assert "face [copy].png" in done.stdout
