@@ -1,4 +1,4 @@
-"""ResNet-18 with all that `hybrid` is given: its images, classes by their counts, augmentation, schedule and length.
+"""ResNet-18 with a stem for small faces, and with all that `hybrid` is given but its optimizer.
 
 Source: what a comparison of architectures owes its baseline (Wightman et al. 2021, arXiv 2110.00476); paper 3.2 for
 the network.
