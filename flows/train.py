@@ -167,9 +167,16 @@ def _judge_once(best: CandidateOutcome, dataset: str, promotion: PromotionParame
 
 
 def _is_drawn(dataset: str) -> bool:
-    """Whether ferline drew the faces of a dataset version, by URI or name; no for one that is not in the store."""
+    """Whether ferline drew the faces of a dataset version, by URI or name, or of what it grew from.
+
+    No for one that is not in the store.
+    """
     name = f"datasets/{PurePosixPath(dataset).name}/{INFO}"
-    return store().exists(name) and json.loads(store().read_bytes(name))["origin"]["kind"] == SYNTHETIC
+    if not store().exists(name):
+        return False
+    origin = json.loads(store().read_bytes(name))["origin"]
+    base = origin["options"].get("base", "")
+    return origin["kind"] == SYNTHETIC or bool(base and _is_drawn(base[:16]))
 
 
 def _opponent(champion: ModelVersion | None, dataset: str) -> tuple[str | None, str | None]:

@@ -1,5 +1,6 @@
 """A challenger whose promotion meets another champion than it was judged against."""
 
+import json
 import logging
 from typing import Any
 
@@ -41,3 +42,15 @@ def test_a_place_that_never_rests_is_an_error_in_the_end(changes: list[str]) -> 
     with pytest.raises(ChampionChanged, match="version 4"):
         train._judge(BEST, "datasets/1", PromotionParameters())
     assert changes == ["5"]
+
+
+@pytest.mark.parametrize(("kind", "drawn"), [("synthetic", True), ("csv", False)])
+def test_a_grown_dataset_is_drawn_where_what_it_grew_from_is(kind: str, drawn: bool) -> None:
+    base = "ab" * 32
+    for name, origin in (
+        (base[:16], {"kind": kind, "options": {}}),
+        ("grown", {"kind": "feedback", "options": {"base": base}}),
+    ):
+        train.store().put_bytes(f"datasets/{name}/dataset.json", json.dumps({"origin": origin}).encode())
+    assert train._is_drawn("s3://bucket/datasets/grown") is drawn
+    assert not train._is_drawn("datasets/elsewhere")
