@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from flows.console import console, emit, quiet_stdout
+from flows.console import console, emit, quiet_stdout, say
 
 if TYPE_CHECKING:
     from flows.compare import ComparisonOutcome
@@ -130,4 +130,4 @@ def _print(outcome: "ComparisonOutcome") -> None:
         loss, *minutes = (model[name]["mean"] for name in ("test_loss", "minutes", "pretraining_minutes"))
         table.add_row(model["name"], *shares, f"{loss:.3f}", *(f"{value:.1f}" for value in minutes))
     console.print(table)
-    console.print(f"report  {folder / PAGE}", markup=False, highlight=False, soft_wrap=True)
+    say(f"report  {folder / PAGE}")

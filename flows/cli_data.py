@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from flows.console import console, emit, progress, quiet_stdout
+from flows.console import console, emit, progress, quiet_stdout, say
 
 data_app = typer.Typer(help="Dataset versions: make, look at, judge.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
@@ -40,7 +40,7 @@ def ingest(
     console.print(f"{info.images} images, fingerprint {info.fingerprint[:16]}", highlight=False)
     console.print(_counts(info.counts))
     for line in info.origin.skipped[:10]:
-        console.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True)
+        say(f"left out: {line}")
     if len(info.origin.skipped) > 10:
         console.print(f"... and {len(info.origin.skipped) - 10} more; all stand in the store below skipped/")
 
@@ -91,7 +91,7 @@ def validate(
             mark = "[green]passed[/green]" if finding.passed else f"[red]{finding.severity}[/red]"
             line = f"{mark:24} {escape(f'{finding.expectation}: {finding.detail}')}"
             console.print(line, highlight=False, soft_wrap=True)
-        console.print(f"data docs: {folder / report.docs}", markup=False, highlight=False, soft_wrap=True)
+        say(f"data docs: {folder / report.docs}")
     if not as_json:
         require_passed(report)
     elif not report.passed:
@@ -126,8 +126,8 @@ def audit(
     )
     for pair in report.pairs[:8]:
         console.print(f"  {pair.images:5} {pair.given} that look {pair.suggested}", highlight=False)
-    console.print(f"sheet: {place}/{SHEET}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"train without them: --set data.exclude={place}", markup=False, highlight=False, soft_wrap=True)
+    say(f"sheet: {place}/{SHEET}")
+    say(f"train without them: --set data.exclude={place}")
 
 
 def _counts(counts: dict[str, dict[str, int]]) -> str:

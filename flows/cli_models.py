@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from flows.console import console, emit, quiet_stdout
+from flows.console import console, emit, quiet_stdout, say
 
 models_app = typer.Typer(help="The registry: versions, aliases, promotion, history.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
@@ -51,7 +51,7 @@ def show(version: Version, as_json: Json = False) -> None:
         f"[bold]{found.name} {found.version}[/bold] {' '.join('@' + a for a in found.aliases)} {found.status}"
     )
     console.print(f"{folder}\n", highlight=False, soft_wrap=True)
-    console.print(card, markup=False, highlight=False)
+    say(card)
 
 
 @models_app.command(epilog="Example: ferline models promote 3, or: ferline models promote 3 --force --reason 'hotfix'")

@@ -35,6 +35,11 @@ REJECTED = 4
 console = Console()
 
 
+def say(line: str, to: Console = console) -> None:
+    """A line as it is: no markup is read in it, and a long path is not broken."""
+    to.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def exit_code(error: errors.FerlineError) -> int:
     """What the shell sees of an error."""
     return next(code for kind, code, _ in EXIT_CODES if isinstance(error, kind))

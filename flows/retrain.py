@@ -86,7 +86,7 @@ def _new_data(champion: ModelVersion, mark: str) -> NewData | str:
         return f"no images to learn from: {new} new ones, {policy.images} are needed; {known} are known already" + (
             f"; {without}" if labelled.without_picture else ""
         )
-    made = extend(base, fresh, policy.held_back, work_folder("ingest"), _silent)
+    made = extend(base, fresh, policy.held_back, work_folder("ingest"))
     versions, fingerprint, ids = (made.dataset, made.held_back), made.dataset.info.fingerprint, list(made.ids)
     names = [f"datasets/{version.info.name}" for version in versions]
     lineage.note(store(), fingerprint, names, ids)  # before they are there: after a kill a deletion finds them
@@ -130,7 +130,3 @@ def _ended(outcome: RetrainOutcome) -> State[RetrainOutcome]:
     get_run_logger().info(outcome.message)
     create_markdown_artifact(key="retraining", markdown=f"# {outcome.ending}\n\n{outcome.message}")
     return Completed(name=outcome.ending, message=outcome.message, data=outcome)
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass

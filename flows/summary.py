@@ -14,6 +14,7 @@ from components.evaluation import Evaluation
 from components.evaluation.records import Interval
 from components.gate import Decision
 from components.validation import ValidationReport
+from flows.console import say
 from flows.context import fetch, settings, store
 from flows.outcome import Outcome
 
@@ -54,7 +55,7 @@ def _print_data(outcome: Outcome, console: Console) -> None:
     verdict = "[green]passed[/green]" if validation.passed else "[red]failed[/red]"
     console.print(f"[bold]Validation[/bold] {verdict}, {len(warnings)} warnings", highlight=False)
     for finding in warnings:
-        console.print(f"  {finding.expectation}: {finding.detail}", markup=False, highlight=False)
+        say(f"  {finding.expectation}: {finding.detail}", console)
 
 
 def _print_models(outcome: Outcome, console: Console) -> None:
@@ -99,7 +100,7 @@ def _print_places(outcome: Outcome, report: Path, console: Console) -> None:
         "MLflow": f"{tool / 'mlflow'} server --port 5000 --backend-store-uri {shlex.quote(s.mlflow_uri)}",
     }
     for name, line in lines.items():
-        console.print(f"{name:10} {line}", markup=False, highlight=False, soft_wrap=True)
+        say(f"{name:10} {line}", console)
 
 
 def read_evaluation(uri: str) -> Evaluation:
@@ -124,4 +125,4 @@ def print_evaluation(evaluation: Evaluation, place: str, console: Console) -> No
     for c in evaluation.per_class:
         table.add_row(c.name, *(f"{100 * x:.1f} %" for x in (c.precision, c.recall, c.f1)), str(c.support))
     console.print(table)
-    console.print(place, markup=False, highlight=False, soft_wrap=True)
+    say(place, console)

@@ -203,7 +203,7 @@ class Champion:
         """So long, or until somebody wakes the workers."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            time.sleep(min(LOOK_SECONDS, seconds))
+            threading.Event().wait(min(LOOK_SECONDS, seconds))  # libfaketime 0.9.10 breaks Python 3.11's time.sleep
             touched = self._touched()
             if touched != self._woken_at:
                 self._woken_at = touched

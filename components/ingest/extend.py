@@ -15,7 +15,7 @@ from components.dataset import PRODUCTION, Dataset, Origin, row_blocks
 from components.errors import DataError
 from components.ingest.duplicates import duplicate_groups, perceptual_hashes, pixel_hashes
 from components.ingest.manifest import compared
-from components.ingest.records import Faces, Ingested, Report
+from components.ingest.records import Faces, Ingested, Report, tell_nobody
 from components.ingest.resize import pixel_file, resize_faces
 from components.ingest.version import write_version
 from components.labels import PUBLIC_TEST, TRAINING
@@ -55,7 +55,7 @@ def new_faces(base: Dataset, found: NewFaces) -> NewFaces:
     return NewFaces(images[fresh], found.labels[fresh], [found.ids[k] for k in fresh])
 
 
-def extend(base: Dataset, new: NewFaces, share: float, work: Path, report: Report) -> Extended:
+def extend(base: Dataset, new: NewFaces, share: float, work: Path, report: Report = tell_nobody) -> Extended:
     """Both versions, in folders below `work`. new: of `new_faces`; share: of the images that is held back.
 
     Raises DataError where either part would be empty.

@@ -9,33 +9,32 @@ from pathlib import Path
 
 from components.dataset import DatasetInfo, Origin
 from components.errors import DataError
-from components.ingest.records import Faces, Ingested, IngestOptions, Report, refuse_bad
+from components.ingest.records import Faces, Ingested, IngestOptions, Report, refuse_bad, tell_nobody
 from components.ingest.sources import SYNTHETIC, read_source
 from components.store import Store, sweep
 
 
-def ingest(source: str | Path, work: Path, options: IngestOptions, report: Report | None = None) -> Ingested:
+def ingest(source: str | Path, work: Path, options: IngestOptions, report: Report = tell_nobody) -> Ingested:
     """Make a dataset version below `work`, in a folder of its own.
 
     source: `synthetic[:key=value,...]`, a CSV, an image folder, a folder with a CSV, or an archive of any of these.
     Raises DataError that names the first few bad rows or files and counts the rest.
     """
-    say = report or _silent
     sweep(work, "ingest-*")  # of runs that were killed; nothing in them is ever read again
     scratch = work / f"ingest-{uuid.uuid4().hex}"
     scratch.mkdir(parents=True)
     try:
-        kind, faces = read_source(source, scratch, options, say)
+        kind, faces = read_source(source, scratch, options, report)
         refuse_bad(faces.bad, str(source), options.skip_bad)
         if not len(faces.images):
             raise DataError(f"{source} holds no labelled image.")
-        return _write(faces, _origin(kind, source, faces, options), work, options, say)
+        return _write(faces, _origin(kind, source, faces, options), work, options, report)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def ingest_to_store(
-    source: str | Path, store: Store, work: Path, options: IngestOptions, report: Report | None = None
+    source: str | Path, store: Store, work: Path, options: IngestOptions, report: Report = tell_nobody
 ) -> tuple[str, DatasetInfo]:
     """The same, put into a store; returns its URI. A version that is there already is kept as it is.
 
@@ -52,10 +51,6 @@ def ingest_to_store(
     finally:
         shutil.rmtree(ingested.folder)
     return uri, ingested.info
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
 
 
 def _origin(kind: str, source: str | Path, faces: Faces, options: IngestOptions) -> Origin:

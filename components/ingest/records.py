@@ -13,6 +13,11 @@ from components.errors import DataError
 Report = Callable[[str, int, int], None]
 """Called with a stage's name, how much of it is done, and how much there is."""
 
+
+def tell_nobody(stage: str, done: int, total: int) -> None:
+    """A report that is not wanted."""
+
+
 NAMED = 5
 """Bad rows or files that an error names; the rest is counted."""
 

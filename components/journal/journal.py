@@ -151,7 +151,7 @@ class Journal:
     def _work(self, every: float, tell: Callable[[int, float], None]) -> None:
         problem = ""
         while True:
-            time.sleep(every)
+            threading.Event().wait(every)  # libfaketime 0.9.10 breaks time.sleep of Python 3.11
             try:
                 self.bring()
                 if time.monotonic() - self._pruned > PRUNE_SECONDS:

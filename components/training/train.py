@@ -31,6 +31,7 @@ from components.training.device import Device, choose_device
 from components.training.energy import Meter, open_meter
 from components.training.graph import can_export, write_graph
 from components.training.loop import STATE, build_trainer, is_used_up
+from components.training.memory import keep_memory
 from components.training.module import TrainingModule
 from components.training.pretrain import METRICS, common_place, copy_pretraining, pretrain
 from components.training.records import Recipe, RunSummary
@@ -76,6 +77,8 @@ def train(job: Job, say: Callable[[str], None] = print, callbacks: Sequence[Trai
     Raises TrainingError where `out` holds another job's run, or the loss stops being a number.
     """
     device = choose_device(job.recipe.precision)
+    if device.kind == "cpu":
+        keep_memory()
     processes = PartialState(cpu=device.kind == "cpu")
     main = processes.is_main_process
     say = say if main else _silent

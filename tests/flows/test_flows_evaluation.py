@@ -93,7 +93,7 @@ def test_the_same_test_images_in_a_grown_version_are_the_same_private_test(
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
     new = NewFaces(images, np.zeros(40, np.int64), [f"{k:032x}" for k in range(40)])
-    grown = extend(tiny_dataset, new, 0.3, tmp_path / "grown", lambda *_: None).dataset.folder
+    grown = extend(tiny_dataset, new, 0.3, tmp_path / "grown").dataset.folder
     opened("first")
     with pytest.raises(GateError, match="--again"):
         opened("first", data=grown)

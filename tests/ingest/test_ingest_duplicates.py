@@ -19,14 +19,11 @@ from components.ingest.duplicates import (
     pixel_hashes,
 )
 from components.ingest.hamming import MAX_BITS
-
-
-def silent(*step) -> None:
-    pass
+from components.ingest.records import tell_nobody
 
 
 def groups(images):
-    return duplicate_groups(images, pixel_hashes(images), perceptual_hashes(images, silent), silent)
+    return duplicate_groups(images, pixel_hashes(images), perceptual_hashes(images, tell_nobody), tell_nobody)
 
 
 def moved(images, down: int, right: int):
@@ -138,8 +135,8 @@ def test_near_groups_hold_exact_groups_whole(rows, drawn) -> None:
 
 def test_confirmed_pairs_are_both_close_by_hash_and_alike(drawn) -> None:
     images = np.concatenate([drawn.images, moved(drawn.images, 1, 1)])
-    phash = perceptual_hashes(images, silent)
-    pairs = near_pairs(images, np.arange(len(images)), phash, silent)
+    phash = perceptual_hashes(images, tell_nobody)
+    pairs = near_pairs(images, np.arange(len(images)), phash, tell_nobody)
     assert (pairs[:, 0] < pairs[:, 1]).all()
     assert np.bitwise_count(phash[pairs[:, 0]] ^ phash[pairs[:, 1]]).max() <= MAX_BITS
     assert moved_correlations(images, pairs, REACH).min() >= MIN_CORRELATION

@@ -7,12 +7,9 @@ from hypothesis import strategies as st
 
 from components.ingest import hamming
 from components.ingest.hamming import INDEXED_BITS, MAX_BITS, close_pairs, compared_pairs, indexed_pairs
+from components.ingest.records import tell_nobody
 
 HASHES = st.integers(0, 2**64 - 1)
-
-
-def silent(*step) -> None:
-    pass
 
 
 def sorted_pairs(parts) -> list[list[int]]:
@@ -41,14 +38,14 @@ def crowds(draw) -> np.ndarray:
 @given(st.lists(HASHES, max_size=12), st.integers(0, 64))
 def test_compared_pairs_are_those_within_so_many_bits_in_order(hashes, bits) -> None:
     array = np.array(hashes, np.uint64)
-    found = [pair for part in compared_pairs(array, bits, silent) for pair in part.tolist()]
+    found = [pair for part in compared_pairs(array, bits, tell_nobody) for pair in part.tolist()]
     assert found == within(hashes, bits)
 
 
 @settings(max_examples=12, deadline=None)
 @given(hashes=crowds())
 def test_the_index_finds_every_pair_of_a_crowd_once(hashes) -> None:
-    assert sorted_pairs(indexed_pairs(hashes, silent)) == within(hashes, INDEXED_BITS)
+    assert sorted_pairs(indexed_pairs(hashes, tell_nobody)) == within(hashes, INDEXED_BITS)
 
 
 @settings(max_examples=8, deadline=None)
@@ -58,7 +55,9 @@ def test_the_index_finds_what_comparing_all_finds_however_skewed_the_bits_are(se
     hashes = np.packbits(rng.random((count, 64)) < set_bits, axis=1).view(np.uint64).ravel()
     near = hashes ^ (np.uint64(1) << rng.integers(0, 64, count, dtype=np.uint64))
     both = np.concatenate([hashes, near])
-    assert sorted_pairs(indexed_pairs(both, silent)) == sorted_pairs(compared_pairs(both, INDEXED_BITS, silent))
+    assert sorted_pairs(indexed_pairs(both, tell_nobody)) == sorted_pairs(
+        compared_pairs(both, INDEXED_BITS, tell_nobody)
+    )
 
 
 @pytest.mark.parametrize("differing", [0, 1, INDEXED_BITS, INDEXED_BITS + 1])
@@ -66,12 +65,12 @@ def test_a_pair_is_found_up_to_the_radius_wherever_its_bits_differ(differing) ->
     rng = np.random.default_rng(differing)
     hashes = rng.integers(0, 2**64, 200, dtype=np.uint64)
     flips = [sum(1 << int(k) for k in rng.permutation(64)[:differing]) for _ in hashes]
-    pairs = sorted_pairs(indexed_pairs(np.concatenate([hashes, hashes ^ np.array(flips, np.uint64)]), silent))
+    pairs = sorted_pairs(indexed_pairs(np.concatenate([hashes, hashes ^ np.array(flips, np.uint64)]), tell_nobody))
     assert pairs == ([[i, 200 + i] for i in range(200)] if differing <= INDEXED_BITS else [])
 
 
 def test_parts_stay_bounded_where_all_hashes_are_alike() -> None:
-    sizes = [len(part) for part in indexed_pairs(np.full(300, 7, np.uint64), silent)]
+    sizes = [len(part) for part in indexed_pairs(np.full(300, 7, np.uint64), tell_nobody)]
     assert max(sizes) < 300
     assert sum(sizes) == 300 * 299 // 2
 
@@ -81,7 +80,7 @@ def test_more_hashes_than_can_be_compared_are_looked_up(most, bits, monkeypatch:
     monkeypatch.setattr(hamming, "COMPARED", most)
     one = np.arange(40, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     hashes = np.concatenate([one, one ^ np.uint64(0xFF)])  # pairs of 8 bits
-    assert len(sorted_pairs(close_pairs(hashes, silent))) == len(within(hashes, bits))
+    assert len(sorted_pairs(close_pairs(hashes, tell_nobody))) == len(within(hashes, bits))
     assert (len(within(hashes, bits)) >= 40) == (bits == MAX_BITS)
 
 

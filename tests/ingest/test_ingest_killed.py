@@ -16,6 +16,7 @@ import pytest
 from components.dataset import open_dataset
 from components.errors import StoreNotFound
 from components.ingest import IngestOptions, ingest, ingest_to_store
+from components.ingest.records import tell_nobody
 from components.store import ABANDONED_S, LocalStore, open_store
 from tests.conftest import and_leave
 
@@ -33,7 +34,7 @@ class Desk:
     def store(self) -> LocalStore:
         return open_store(str(self.root / "store"))
 
-    def ingest(self, store: LocalStore | None = None, report=None) -> str:
+    def ingest(self, store: LocalStore | None = None, report=tell_nobody) -> str:
         uri, _ = ingest_to_store(self.source, store or self.store, self.root / "work", IngestOptions(), report)
         return uri
 

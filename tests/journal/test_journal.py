@@ -215,29 +215,31 @@ def test_files_of_others_beside_the_logs_are_left_alone(journal: Journal) -> Non
     assert set(others) <= set(store.list(""))
 
 
-def test_a_label_from_another_machine_is_known_once_it_is_shipped(store: Store, tmp_path: Path) -> None:
-    one, other = (Journal(tmp_path / name, Logbook(store), 30) for name in ("one", "other"))
+def label_of_one_machine(store: Store, tmp_path: Path) -> tuple[list[Journal], str]:
+    """Two machines, and the id of a prediction that the first has shipped with the label 3."""
+    machines = [Journal(tmp_path / name, Logbook(store), 30) for name in ("one", "other")]
     row = prediction()
-    one.spool.add([row])
-    one.label(row.id, 3)
-    one.ship()
-    assert other.label(row.id, 5) == 3
-    assert other.label(row.id, 5, replace=True) == 3
+    machines[0].spool.add([row])
+    machines[0].label(row.id, 3)
+    machines[0].ship()
+    return machines, row.id
+
+
+def test_a_label_from_another_machine_is_known_once_it_is_shipped(store: Store, tmp_path: Path) -> None:
+    (one, other), id = label_of_one_machine(store, tmp_path)
+    assert other.label(id, 5) == 3
+    assert other.label(id, 5, replace=True) == 3
     other.ship()
     assert one.logbook.read(LONG_AGO, FAR_AHEAD)["label"].tolist() == [5]
 
 
 def test_a_label_told_again_wins_over_another_machines(store: Store, tmp_path: Path) -> None:
-    one, other = (Journal(tmp_path / name, Logbook(store), 30) for name in ("one", "other"))
-    row = prediction()
-    one.spool.add([row])
-    one.label(row.id, 3)
-    one.ship()
-    other.label(row.id, 4, replace=True)
+    (one, other), id = label_of_one_machine(store, tmp_path)
+    other.label(id, 4, replace=True)
     other.ship()
-    assert one.label(row.id, 3, replace=True) == 3
+    assert one.label(id, 3, replace=True) == 3
     one.ship()
-    assert one.logbook.label(row.id) == 3
+    assert one.logbook.label(id) == 3
 
 
 def test_of_many_labels_at_once_one_is_first(journal: Journal) -> None:

@@ -1,116 +1,22 @@
-"""Models under several seeds against each other: figures, tables, pictures and the page, without a training."""
+"""Models under several seeds against each other: figures and tables, without a training."""
 
-import json
-import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
-import pandas as pd
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from components.dataset import Dataset
 from components.errors import DataError
-from components.evaluation.digest import images_digest
-from components.evaluation.metrics import by_class, confusion, figures
-from components.evaluation.records import Evaluation
 from components.evaluation.repeats import mean_intervals
 from components.labels import CLASSES
-from components.report import ModelRun
-from components.report.comparison import Contest, Repeat, answers, compare
+from components.report.comparison import Contest, answers, compare
 from components.report.comparison_origin import elsewhere
-from components.report.comparison_page import SIGNED, faceless, write_comparison
-from components.report.comparison_pictures import draw, examples
 from components.report.comparison_tables import Table, tables
 from components.report.comparison_words import regime_words, start_words
 from components.training.recipes import load_preset
-from components.training.records import Recipe, RunSummary
-
-SEEDS = (0, 1, 2)
-NAMES = ("vit-baseline-48", "vit-warmup-48", "vgg16-48")
-HARDWARE = "CPU, 2 threads, AVX512, torch 2.14.1"
-
-
-def looking_model(path: Path) -> Path:
-    """A model.onnx whose map is the image itself; what it answers is not asked."""
-    nodes = [
-        helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["pixels", "white"], ["rollout"]),
-        helper.make_node("ReduceMean", ["rollout"], ["light"], axes=[2], keepdims=0),
-        helper.make_node("MatMul", ["light", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    held = {"white": np.float32([255]), "weights": np.eye(48, 7, dtype=np.float32)}
-    ends = [("probabilities", [7]), ("rollout", [48, 48])]
-    graph = helper.make_graph(
-        nodes, "looking", [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 48, 48])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *dims]) for name, dims in ends],
-        [numpy_helper.from_array(value, name) for name, value in held.items()],
-    )  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
-    return path
-
-
-def repeat(name: str, seed: int, share: float, dataset: Dataset, model: Path) -> Repeat:
-    """A made-up training whose model is right on that share of PublicTest."""
-    rng = np.random.default_rng([seed, len(name)])
-    rows = dataset.rows("PublicTest")
-    labels = dataset.labels[rows].astype(np.int64)
-    answers = np.where(rng.random(len(labels)) < share, labels, rng.integers(0, 7, len(labels)))
-    given = 0.3 / 7 + 0.7 * np.eye(7)[answers]
-    recipe = replace(load_preset(name), seed=seed)
-    lines = [
-        {"epoch": e, "train_loss": 2 / e, "validation_loss": 1.9 / e**0.5, "validation_macro_f1": share * e / 5}
-        for e in range(1, 5)
-    ]
-    summary = RunSummary(
-        preset=name, model=recipe.model.name, parameters=2_700_000, best_epoch=4, epochs=4, train_images=500,
-        validation_images=30, validation_accuracy=0.5, validation_macro_f1=0.4, temperature=1.0, seconds=300.0 + seed,
-        images_per_second=150.0, peak_memory_mb=900.0, device="CPU", device_reason="", fingerprint="f",
-        image_height=48, image_width=48, has_rollout=recipe.model.has_attention, recipe_sha256="r", sample_sha256="s",
-        model_sha256=f"{name}{seed}", energy_wh=1.5 + seed, energy_source="codecarbon",
-    )  # fmt: skip
-    manifest = dataset.manifest.loc[rows]
-    evaluation = Evaluation(
-        model=name, split="PublicTest", test_digest=images_digest(manifest), dataset_fingerprint="f",
-        figures=figures(given, labels), without_twins=figures(given[5:], labels[5:]), twins=5,
-        per_class=by_class(labels, answers), confusion=tuple(map(tuple, confusion(labels, answers).tolist())),
-        ece=0.05, ece_uncalibrated=0.1, temperature=1.0, slices=(), behaviour=(), latency_ms=1.0,
-        images_per_second=500.0,
-    )  # fmt: skip
-    columns = {f"p_{c}": given[:, k] for k, c in enumerate(CLASSES)}
-    predictions = pd.DataFrame({"id": manifest["id"].to_numpy(), "label": labels, **columns})
-    run = ModelRun(name, summary, lines, evaluation, predictions, model)
-    apart = (f"log of seed {seed}", 600.0, 7.5) if recipe.pretrain.epochs else ("", 0.0, 0.0)
-    uris = f"/home/somebody/store/runs/{name}-{seed}", f"/home/somebody/store/evaluations/{name}-{seed}"
-    return Repeat(seed, *uris, recipe, HARDWARE, "c0ffee1", "", *apart, run)
-
-
-def hold(names: Sequence[str], seeds: Sequence[int], dataset: Dataset, folder: Path) -> Contest:
-    """A contest in which every later model is better."""
-    model = looking_model(folder / "model.onnx")
-    shares = np.linspace(0.3, 0.8, len(names))
-    models = {
-        name: [repeat(name, seed, share, dataset, model) for seed in seeds]
-        for name, share in zip(names, shares, strict=True)
-    }
-    command = "ferline compare --source faces"
-    return Contest("Models compared on faces", command, "2026-11-26T07:00:00+00:00", dataset, models, {})
-
-
-@pytest.fixture(scope="module")
-def contest(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Contest:
-    return hold(NAMES, SEEDS, tiny_dataset, tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="module")
-def folder(contest: Contest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("comparison") / "out"
-    write_comparison(contest, out)
-    return out
+from components.training.records import Recipe
+from tests.report.contests import HARDWARE, NAMES, hold
 
 
 def table_of(contest: Contest, anchor: str) -> Table:
@@ -328,91 +234,3 @@ def test_models_of_other_images_or_other_seeds_are_not_compared(contest: Contest
         compare(replace(contest, models={**contest.models, NAMES[2]: [elsewhere, *others]}))
     with pytest.raises(DataError, match=r"vgg16-48 has the seeds \[1, 2\]"):
         compare(replace(contest, models={**contest.models, NAMES[2]: others}))
-
-
-def test_examples_are_those_on_which_most_models_agree_most_clearly() -> None:
-    labels = np.array([0, 0, 0, 1])
-    given = np.full((2, 4, 7), 0.05)
-    given[0, :, :2] = [[0.7, 0.05], [0.6, 0.15], [0.1, 0.65], [0.7, 0.05]]
-    given[1, :, :2] = [[0.2, 0.55], [0.5, 0.25], [0.2, 0.55], [0.6, 0.15]]
-    assert examples(labels, given) == [("right", 1), ("wrong", 2), ("wrong", 3)]
-
-
-def test_the_folder_holds_record_page_text_and_pictures(folder: Path) -> None:
-    pictures = [f"comparison-{name}.png" for name in ("confusion", "curves", "f1", "reliability")]
-    assert sorted(p.name for p in folder.iterdir()) == sorted([*pictures, "comparison.html", "comparison.json",
-                                                               "comparison.md", "report.html"])  # fmt: skip
-    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
-    record = json.loads((folder / "comparison.json").read_text())
-    assert (record["schema_version"], record["seeds"], len(record["gains"])) == (2, [0, 1, 2], 3)
-
-
-def test_the_text_links_what_may_be_published_and_no_face(folder: Path) -> None:
-    text = (folder / "comparison.md").read_text()
-    linked = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
-    own = {folder / "comparison.md", folder / "comparison.html"}
-    assert {folder / name for name in linked} | own == set(faceless(folder))
-    assert SIGNED in text
-    assert "## Where the models looked\n\nRollout was drawn for vit-baseline-48, vit-warmup-48. The" in text
-    assert "report.html of this comparison's folder in the store, and among the files of its MLflow run" in text
-    assert "data:" not in text
-
-
-def test_the_page_that_may_be_published_has_everything_but_faces(folder: Path) -> None:
-    whole, shown = ((folder / name).read_text() for name in ("report.html", "comparison.html"))
-    assert re.findall(r'<h2 id="[^"]+">[^<]+', shown) == re.findall(r'<h2 id="[^"]+">[^<]+', whole)
-    assert shown.count("<svg") == whole.count("<svg") == 4
-    assert "data:image" in whole
-    assert "<img" not in shown
-    assert "data:image" not in shown
-    assert "The sheet shows faces of PublicTest, so it is not here" in shown
-
-
-def test_nothing_tells_folders_of_this_machine(folder: Path, contest: Contest) -> None:
-    for name in ("report.html", "comparison.html", "comparison.md"):
-        text = (folder / name).read_text()
-        assert "/home/somebody" not in text
-        assert str(contest.dataset.root) not in text
-        assert "runs/vgg16-48-2 · evaluations/vgg16-48-2 · commit c0ffee1" in text
-
-
-def test_trainings_of_different_commits_are_warned_of(contest: Contest, folder: Path, tmp_path: Path) -> None:
-    first, *others = contest.models[NAMES[2]]
-    mixed = {**contest.models, NAMES[2]: [replace(first, commit="decaf00"), *others]}
-    write_comparison(replace(contest, models=mixed), tmp_path)
-    for name in ("report.html", "comparison.md"):
-        assert "Warning: the trainings are of 2 commits, c0ffee1, decaf00:" in (tmp_path / name).read_text()
-        assert "Warning" not in (folder / name).read_text()
-
-
-def test_the_calibration_picture_has_the_ece_of_the_models_table(contest: Contest) -> None:
-    found = compare(contest)
-    ece = replace(found.models[0].ece, mean=0.123)
-    known = replace(found, models=(replace(found.models[0], ece=ece), *found.models[1:]))
-    (picture,) = (p for p in draw(contest, known) if p.name == "comparison-reliability")
-    assert "vit-baseline-48, ECE 0.123" in picture.svg
-    assert "vgg16-48, ECE 0.050" in picture.svg
-    assert "ECE: mean over the seeds" in picture.told
-
-
-def test_the_page_is_self_contained_and_shows_every_class_twice_under_every_map(folder: Path) -> None:
-    page = (folder / "report.html").read_text()
-    sources = re.findall(r'(?:src|href)="([^"]{0,40})', page)
-    assert [s for s in sources if not s.startswith(("data:", "#"))] == []
-    assert "<script" not in page
-    assert "prefers-color-scheme: dark" in page
-    looks = re.findall(r'<tr class="(right|wrong)"><td>(\w+)<', page)
-    assert sorted(looks) == sorted((wanted, name) for wanted in ("right", "wrong") for name in CLASSES)
-    assert page.count('alt="the face under the rollout of vit-') == 2 * len(looks)
-    assert "rollout of vgg16" not in page
-
-
-def test_every_heading_of_the_page_is_led_to(folder: Path) -> None:
-    page = (folder / "report.html").read_text()
-    headings = re.findall(r'<h2 id="([^"]+)"', page)
-    assert headings == re.findall(r'<a href="#([^"]+)"', page)
-
-
-def test_a_comparison_without_attention_says_so(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    write_comparison(hold(NAMES[2:], (0,), tiny_dataset, tmp_path), tmp_path / "out")
-    assert "No model of this comparison has attention" in (tmp_path / "out" / "report.html").read_text()
