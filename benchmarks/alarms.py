@@ -166,17 +166,17 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=12_000)
     parser.add_argument("--save", action="store_true", help="append to results/alarms.csv")
     options = parser.parse_args()
-    from flows.context import registry
+    from flows.context import artifact, registry
 
-    artifact, policy = registry().download(options.version), load_policy()
+    model, policy = artifact(registry().get(options.version)), load_policy()
     if options.fer2013:
-        reference, calm, shifted = photographs(artifact, options.fer2013)
+        reference, calm, shifted = photographs(model, options.fer2013)
     else:
-        threshold = float(read_package(artifact)["uncertain_below"])
-        reference = read_reference(artifact / "extra_files" / "reference.parquet", threshold)
-        calm = drawn(artifact, options.faces)
+        threshold = float(read_package(model)["uncertain_below"])
+        reference = read_reference(model / "extra_files" / "reference.parquet", threshold)
+        calm = drawn(model, options.faces)
         shifted = (
-            (f"{shift} {strength}", lambda change={shift: strength}: drawn(artifact, 3000, **change))
+            (f"{shift} {strength}", lambda change={shift: strength}: drawn(model, 3000, **change))
             for shift in SHIFTS
             for strength in STRENGTHS
         )

@@ -38,9 +38,9 @@ def plain(source: Path, out: Path) -> None:
     """What one writes first."""
     import onnxruntime
 
-    from flows.context import registry
+    from flows.context import artifact, registry
 
-    session = onnxruntime.InferenceSession(str(registry().download("champion") / "model.onnx"))
+    session = onnxruntime.InferenceSession(str(artifact(registry().get("champion")) / "model.onnx"))
     with (out.with_suffix(".csv")).open("w", newline="") as stream:
         writer = csv.writer(stream)
         for file in sorted(source.rglob("*.png")):

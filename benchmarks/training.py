@@ -3,13 +3,16 @@
 bare: forward, backward and optimizer step on one batch that lies there as pixels, nothing else.
 ours: a whole training as `ferline train` runs it: rows, augmentation, moving average, logging, evaluation, checkpoint.
 peer: transformers' Trainer on PIL images with per-image torchvision transforms, as in the public image-classification
-examples; only in the first row, for it says the same of every network.
+examples, in a process of its own; only in the first row, for it says the same of every network.
+stock: the same as those examples set it, in fp32.
 limit: the rate of a large matrix product, measured in the same run, beside the FLOPs counted in bare.
-All four count in the arithmetic that the recipe's `precision` takes on this machine.
+All but stock count in the arithmetic that the recipe's `precision` takes on this machine. `ours` sets how the process
+holds its memory (components/training/memory.py), which bare then has as well, and a peer's process not.
 """
 
 import argparse
 import dataclasses
+import multiprocessing
 import statistics
 import tempfile
 import time
@@ -32,6 +35,7 @@ from components.dataset import Dataset, open_dataset
 from components.labels import TRAINING
 from components.models.build import build_model
 from components.training.device import choose_device
+from components.training.memory import keep_memory
 from components.training.optimizer import build_optimizer
 from components.training.recipes import load_preset
 from components.training.records import Recipe
@@ -54,6 +58,7 @@ class Row:
     gflop: float
     limit: float
     peer: float | None
+    stock: float | None
 
 
 HEAD = [*(f.name for f in dataclasses.fields(Row)), "ours_to_bare", "device"]
@@ -164,14 +169,14 @@ class Clock(TrainerCallback):
         self.ends.append(time.perf_counter())
 
 
-def peer(recipe: Recipe, images: Images, labels: Tensor) -> float:
+def peer(recipe: Recipe, images: Images, labels: Tensor, bf16: bool) -> float:
     """Images a second of the stock Trainer, its start and evaluation left out."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder, max_steps=STEPS, per_device_train_batch_size=recipe.batch_size, report_to=[],
             disable_tqdm=True, save_strategy="no", logging_strategy="no", remove_unused_columns=False,
-            bf16=precision(recipe) == torch.bfloat16, use_cpu=device().type == "cpu",
+            bf16=bf16, use_cpu=device().type == "cpu",
         )  # fmt: skip
         pictures = Pictures(images[: STEPS * recipe.batch_size], labels)
         Trainer(model=Classifier(recipe), args=arguments, train_dataset=pictures, callbacks=[clock]).train()
@@ -179,11 +184,15 @@ def peer(recipe: Recipe, images: Images, labels: Tensor) -> float:
 
 
 def measure(preset: str, dataset: Dataset, with_peer: bool) -> Row:
-    """One network three ways."""
+    """One network three ways, and the first one's peer."""
     recipe = load_preset(preset)
     rows = np.random.default_rng(0).permutation(dataset.rows(TRAINING))
     images, labels = np.asarray(dataset.images[rows]), torch.from_numpy(dataset.labels[rows])
     dtype = precision(recipe)
+    bf16 = dtype == torch.bfloat16
+    peers = [alone(peer, recipe, images, labels, given) for given in (bf16, False)] if with_peer else [None, None]
+    if device().type == "cpu":
+        keep_memory()
     limit = gemm_limit(dtype)
     rate, gflop = bare(recipe, images, labels)
     own = ours(preset, recipe, dataset)
@@ -191,13 +200,19 @@ def measure(preset: str, dataset: Dataset, with_peer: bool) -> Row:
     return Row(
         preset,
         recipe.batch_size,
-        "bf16" if dtype == torch.bfloat16 else "fp32",
+        "bf16" if bf16 else "fp32",
         (rate + again) / 2,
         own,
         gflop,
         limit,
-        peer(recipe, images, labels) if with_peer else None,
+        *peers,
     )
+
+
+def alone(call: Callable[..., float], *arguments: object) -> float:
+    """What a call gives in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(call, arguments)
 
 
 def main() -> None:
@@ -218,9 +233,10 @@ def main() -> None:
             rows.append(measure(preset, dataset, with_peer=k == 0))
             print(_line(rows[-1]), flush=True)
     first = rows[0]
-    if first.peer:
-        ratio = first.ours / first.peer
-        print(f"peer: Trainer with per-image PIL transforms, {first.preset}: {first.peer:.1f}; ours {ratio:.2f} times")
+    for name, rate in ((first.precision, first.peer), ("fp32, as its examples set it", first.stock)):
+        if rate:
+            told = f"Trainer with per-image PIL transforms in {name}, {first.preset}"
+            print(f"peer: {told}: {rate:.1f}; ours {first.ours / rate:.2f} times")
     print(f"limit: {first.limit:.0f} GFLOP/s of a {first.precision} matrix product")
     print("wanted: ours 0.95 of bare, 1.5 of the peer")
     print(f"machine: {machine()}, {torch.get_num_threads()} threads, {device()}")

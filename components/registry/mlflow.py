@@ -163,19 +163,14 @@ class Registry:
         with _errors(f"tag {key!r} of {self.model_name} version {version}"):
             self.client.set_model_version_tag(self.model_name, version, key, value)
 
-    def download(self, version: str, into: Path | None = None) -> Path:
-        """Local folder of a version, by number or alias: model.onnx, MLmodel and extra_files/.
-
-        Without `into`, artifacts that already lie on this machine are not copied: do not write there. A server's go to
-        a new temporary folder each time, which nobody removes.
-        """
+    def download(self, version: str, into: Path) -> Path:
+        """A copy of a version, by number or alias, in that folder: model.onnx, MLmodel and extra_files/."""
         from mlflow.artifacts import download_artifacts
 
         number = self.get(version).version
         with _errors(f"artifacts of {self.model_name} version {number}"):
             uri = self.client.get_model_version_download_uri(self.model_name, number)
-            local = str(into) if into else None
-            return Path(download_artifacts(uri, dst_path=local, tracking_uri=self.tracking_uri))
+            return Path(download_artifacts(uri, dst_path=str(into), tracking_uri=self.tracking_uri))
 
     def _last_steps(self, run: "Run") -> dict[str, int]:
         names = [name for name in run.data.metrics if not name.startswith("system/")]

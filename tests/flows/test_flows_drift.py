@@ -61,14 +61,15 @@ class Site:
         self, day: int, faces: int = 520, pixels: bool = False, feedback: float = 0.5, **shift: float
     ) -> list[Label]:
         """Write a day of traffic into the log; its labels."""
-        from flows.context import registry
+        from flows.context import artifact, registry
 
         champion = registry().get(CHAMPION)
-        artifact = registry().download(champion.version)
         images, labels, _ = generate(SyntheticOptions(images=faces, seed=400 + day, label_noise=0.0, **shift))
         order = np.random.default_rng(day).permutation(len(labels))
         begins = MIDNIGHT + timedelta(days=day)
-        rows, told = answer_day(artifact, champion.version, Day(begins, images[order], labels[order], 0.0), feedback)
+        rows, told = answer_day(
+            artifact(champion), champion.version, Day(begins, images[order], labels[order], 0.0), feedback
+        )
         if pixels:
             rows = [replace(row, pixels=png(images[k])) for row, k in zip(rows, order, strict=True)]
         write_log(self.logbook, rows, told)

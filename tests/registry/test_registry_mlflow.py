@@ -82,8 +82,8 @@ def test_pictures_and_folders_are_kept_with_the_run(empty_desk, tmp_path):
     assert {path.name for path in found} == {"curve.png", "one.md"}
 
 
-def test_a_registered_version_holds_everything_and_no_pickle(desk):
-    folder = desk.registry.download("1")
+def test_a_registered_version_holds_everything_and_no_pickle(desk, tmp_path):
+    folder = desk.registry.download("1", tmp_path)
     extra = {path.name for path in (folder / "extra_files").iterdir()}
     assert extra == {
         "model.safetensors", "recipe.json", "summary.json", "examples.npz", "reference.parquet", "evaluation.json",
@@ -98,13 +98,14 @@ def test_a_registered_version_holds_everything_and_no_pickle(desk):
     ]
 
 
-def test_the_signature_and_example_are_those_of_the_graph(desk):
+def test_the_signature_and_example_are_those_of_the_graph(desk, tmp_path):
     from mlflow.models import Model
 
-    model = Model.load(str(desk.registry.download("1")))
+    folder = str(desk.registry.download("1", tmp_path))
+    model = Model.load(folder)
     assert [(spec.name, spec.shape) for spec in model.signature.inputs] == [("images", (-1, 12, 12))]
     assert [spec.name for spec in model.signature.outputs] == ["probabilities", "embedding"]
-    example = model.load_input_example(str(desk.registry.download("1")))
+    example = model.load_input_example(folder)
     assert np.asarray(example["images"]).shape == (1, 12, 12)
 
 

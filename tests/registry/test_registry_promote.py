@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from components.dataset import file_sha256
 from components.errors import ChampionChanged, GateError, ModelNotFound, RegistryError
 from components.registry import Registry, history, reconcile, reject
 from components.store import LocalStore
@@ -76,7 +77,7 @@ def test_a_broken_model_leaves_the_champion_untouched_even_by_force(desk):
     assert (desk.aliases(), desk.actions(), desk.statuses()) == before
 
 
-def test_a_rejected_challenger_is_marked_and_kept(desk):
+def test_a_rejected_challenger_is_marked_and_kept(desk, tmp_path):
     decision = desk.decide("4", None, "reject")
     again = [
         reject(desk.registry, desk.store, version="4", decision=decision, decision_uri="decisions/4.json", who="tests",
@@ -87,7 +88,7 @@ def test_a_rejected_challenger_is_marked_and_kept(desk):
     assert again[0].reason == "failed: macro_f1_floor 0.2"
     assert desk.statuses()["4"] == "rejected"
     assert "challenger" not in desk.aliases()
-    assert desk.registry.download("4").is_dir()
+    assert (desk.registry.download("4", tmp_path) / "model.onnx").is_file()
 
 
 def test_rollback_gives_the_place_back_and_is_recorded(desk):
@@ -128,7 +129,8 @@ def test_rollback_to_a_broken_target_is_refused(empty_desk, package, damage):
     for seed in (1, 2):
         version = desk.register(package(seed)).version
         desk.promote(version, desk.decide(version, desk.aliases().get("champion")))
-    model = desk.registry.download("1") / "model.onnx"
+    models = (desk.root / "artifacts").rglob("model.onnx")
+    model = next(path for path in models if file_sha256(path) == desk.registry.get("1").model_sha256)
     if damage == "lost":
         model.unlink()
     elif damage == "garbage":
@@ -141,22 +143,14 @@ def test_rollback_to_a_broken_target_is_refused(empty_desk, package, damage):
     assert desk.actions()[-1] == ("promote", "2")
 
 
-class Remote(Registry):
-    """A registry whose artifacts lie on a server: what is fetched to no named folder goes to a temporary one."""
-
-    def download(self, version: str, into: Path | None = None) -> Path:
-        return super().download(version, into or Path(tempfile.mkdtemp()))
-
-
 def test_the_files_of_a_checked_model_do_not_stay(desk, tmp_path, monkeypatch):
-    remote = dataclasses.replace(desk, registry=_reopened(desk.registry, Remote))
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    remote.promote("1", remote.decide("1", None))
-    remote.promote("2", remote.decide("2", "1"))
-    remote.rollback()
+    desk.promote("1", desk.decide("1", None))
+    desk.promote("2", desk.decide("2", "1"))
+    desk.rollback()
     with pytest.raises(RegistryError, match="differs from its stored examples"):
-        remote.promote("3", remote.decide("3", "1"))
+        desk.promote("3", desk.decide("3", "1"))
     assert list((tmp_path / "temporary").iterdir()) == []
 
 

@@ -27,7 +27,7 @@ def artifact(desk: Desk, tmp_path: Path) -> Path:
     decision = tmp_path / "decision.json"
     decision.write_text(desk.decide("1", None).to_json())
     made = desk.register(dataclasses.replace(package, decision=decision))
-    return desk.registry.download(made.version)
+    return desk.registry.download(made.version, tmp_path / "artifact")
 
 
 def test_a_release_registers_elsewhere_as_the_same_model(artifact: Path, desk: Desk, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_release_registers_elsewhere_as_the_same_model(artifact: Path, desk: D
 
     other = Registry(f"sqlite:///{tmp_path}/other.db", tmp_path / "artifacts", "face-emotion")
     made = register(other, desk.store, read_release(out), who="tests", lock_folder=tmp_path / "locks")
-    folder = other.download(made.version)
+    folder = other.download(made.version, tmp_path / "imported")
     check_model(folder, made.model_sha256)
     np.testing.assert_array_equal(np.load(folder / "extra_files" / "examples.npz")["images"], FACES)
     assert read_decision(out).verdict == "promote"

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def photos(tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def make(shelf, source: str, out: str, **options: str) -> Batch:
-    folder = shelf.registry.download("champion")
+    folder = shelf.registry.download("champion", Path(tempfile.mkdtemp(dir=shelf.home)))
     return Batch(source, out, folder, shelf.registry.get("champion"), Options(face="none", **options), True)  # type: ignore[arg-type]
 
 

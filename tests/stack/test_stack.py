@@ -1,6 +1,7 @@
 """From a deployment to a promoted model, a prediction over HTTP and a drift report, through real servers."""
 
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,10 +11,11 @@ from tests.stack.conftest import Stack, logged, predict, until
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 
-def test_a_deployed_run_ends_in_a_promoted_champion_that_is_served(stack: Stack, champion: str) -> None:
+def test_a_deployed_run_ends_in_a_promoted_champion_that_is_served(stack: Stack, champion: str, tmp_path: Path) -> None:
     (version,) = stack.registry.versions()
     assert (version.version, "champion" in version.aliases) == (champion, True)
-    assert (stack.registry.download("champion") / "model.onnx").is_file(), "through the proxy, from the bucket"
+    folder = stack.registry.download("champion", tmp_path)
+    assert (folder / "model.onnx").is_file(), "through the proxy, from the bucket"
     assert any(name.startswith("ledger/") for name in stack.store.list(""))
     assert not (stack.home / "store" / "datasets").exists(), "the store is S3"
     assert not (stack.home / "mlflow.db").exists(), "the registry is PostgreSQL"

@@ -1,6 +1,7 @@
 """benchmarks/training.py compares like with like, and times whole epochs."""
 
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,8 +44,12 @@ def test_every_way_counts_as_the_recipe_says(
     assert set(counted) == {DTYPES[precision]}
     assert set(steps) == {"SGD"}
     counted.clear()
-    training.peer(recipe, images, labels)
+    training.peer(recipe, images, labels, precision == "bf16")
     assert set(counted) == {DTYPES[precision]}
+
+
+def test_a_peer_runs_in_a_process_of_its_own() -> None:
+    assert training.alone(os.getpid) != os.getpid()
 
 
 @pytest.mark.parametrize("dtype", DTYPES.values())
@@ -77,6 +82,6 @@ def test_an_epoch_lasts_from_the_end_of_the_one_before(tiny_dataset: Dataset, mo
 
 def test_a_saved_line_has_the_columns_of_the_ones_before() -> None:
     head = (Path(training.__file__).parent / "results" / "training.csv").read_text().splitlines()[0].split(",")
-    row = training.Row("quick", 64, "bf16", 2.0, 1.9, 0.5, 300.0, None)
+    row = training.Row("quick", 64, "bf16", 2.0, 1.9, 0.5, 300.0, None, None)
     assert head == ["date", *training.HEAD, "machine"]
     assert len(training.lines([row])[0]) == len(training.HEAD)
