@@ -1,9 +1,11 @@
 """What training leaves out and how it balances what stays: two recipes and their outcomes."""
 
 import hashlib
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -107,9 +109,11 @@ class Sample:
         return seen.hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write an .npz without pickles; equal samples give equal bytes."""
-        with path.open("wb") as stream:
+        """Write an .npz without pickles, whole or not at all; equal samples give equal bytes."""
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as stream:
             np.savez(stream, **{name: getattr(self, name).astype(dtype) for name, dtype in _ARRAYS.items()})
+        os.replace(temporary, path)
 
     @classmethod
     def load(cls, path: Path) -> "Sample":
@@ -117,7 +121,7 @@ class Sample:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 found = {name: arrays[name] for name in _ARRAYS}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise DataError(f"{path} is no sample ({error}); delete it and balance the dataset again.") from error
         wrong = [name for name, dtype in _ARRAYS.items() if found[name].dtype != dtype]
         if wrong:

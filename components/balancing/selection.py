@@ -1,5 +1,6 @@
 """Which Training rows a model learns from, and which of them are set aside for validation."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -75,17 +76,19 @@ def validation_slice(dataset: Dataset, rows: Rows, share: float, seed: int) -> R
     """About `share` of every class among `rows`, near-duplicate groups taken whole or not at all.
 
     A group counts for the class of its first row. Each class with at least two groups gives one or more;
-    a class with a single group keeps it for training. A group with an image of production is for training alone: what
-    stops and calibrates a training stays comparable from one retraining to the next. Deterministic by seed; ascending.
+    a class with a single group keeps it for training. A group with an image of production is for training alone. Which
+    groups come first is told by the seed and by their own images, not by what else there is: a retraining's slice
+    is that of the training before, but for the groups that now hold an image of production and as many in their place.
+    Deterministic by seed; ascending.
     """
-    part = dataset.manifest.loc[np.sort(rows), ["near_group", "label", "source"]]
+    part = dataset.manifest.loc[np.sort(rows), ["near_group", "label", "source", "sha256"]]
     production = part.loc[part["source"].str.startswith(PRODUCTION), "near_group"]
     part = part[~part["near_group"].isin(production)]
-    groups = part.groupby("near_group", sort=True)["label"].agg(["first", "size"])
-    rng = np.random.default_rng(seed)
+    groups = part.groupby("near_group").agg(label=("label", "first"), size=("label", "size"), face=("sha256", "min"))
+    groups["place"] = [hashlib.sha256(f"{seed} {face}".encode()).hexdigest() for face in groups["face"]]
     chosen: list[int] = []
-    for _, members in groups.groupby("first", sort=True):
-        chosen += _draw(members["size"].iloc[rng.permutation(len(members))], share)
+    for _, members in groups.sort_values("place").groupby("label"):
+        chosen += _draw(members["size"], share)
     return np.asarray(part.index[part["near_group"].isin(chosen)], np.int64)
 
 

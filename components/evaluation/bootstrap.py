@@ -25,11 +25,15 @@ def accuracy_of(tables: Counts | Values) -> Values:
 
 
 def macro_f1_of(tables: Counts | Values) -> Values:
-    """Mean F1 over the classes that occur among truths or answers, as scikit-learn's; tables [..., 7, 7]."""
-    hits = np.diagonal(tables, axis1=-2, axis2=-1)
-    total = tables.sum(-1) + tables.sum(-2)  # truths + answers
-    f1 = 2 * hits / np.where(total > 0, total, 1)  # expected counts can lie below 1
-    mean: Values = f1.sum(-1) / np.maximum((total > 0).sum(-1), 1)
+    """Mean F1 over the classes that the images bear; tables [..., 7, 7], true class by answer.
+
+    A class that is only answered costs the true one its recall. As one more F1 of 0 it would take most of the figure of
+    a slice in which few classes occur.
+    """
+    hits, truths = np.diagonal(tables, axis1=-2, axis2=-1), tables.sum(-1)
+    total = truths + tables.sum(-2)
+    f1 = np.where(truths > 0, 2 * hits / np.where(total > 0, total, 1), 0)  # expected counts can lie below 1
+    mean: Values = f1.sum(-1) / np.maximum((truths > 0).sum(-1), 1)
     return mean
 
 

@@ -1,14 +1,17 @@
 """What a run folder is made of, and a finished one as a network again: a teacher, or weights to go on from."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from components.balancing.records import Rows, Sample
 from components.errors import ModelNotFound, RecipeError, TrainingError
 from components.models.base import FaceModel
 from components.models.build import RUN_WEIGHTS, build_model
@@ -31,6 +34,22 @@ def require_same_slice(folder: Path, recipe: Recipe) -> None:
         raise RecipeError(
             f"{folder} learned from a part of the images that this recipe validates on: its seed is {earlier.seed} and "
             f"this one's {recipe.seed}, or their data parts differ. Give both the same seed and data."
+        )
+
+
+def require_unlearned(folder: Path, fingerprint: str, validation: Rows) -> None:
+    """What `require_same_slice` asks for, by the images themselves where both runs are of one dataset version.
+
+    validation: int64 [V], rows of the dataset with this fingerprint. Raises RecipeError.
+    """
+    files = folder / DATASET, folder / SAMPLE
+    if not all(file.is_file() for file in files) or json.loads(files[0].read_text())["fingerprint"] != fingerprint:
+        return
+    known = len(np.intersect1d(Sample.load(files[1]).train, validation))
+    if known:
+        raise RecipeError(
+            f"{folder} learned from {known} of the {len(validation)} images that this training validates on. Train "
+            f"with its own sample: `python -m components.training --sample {files[1]}`."
         )
 
 

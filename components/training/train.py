@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import platform
 import resource
 import shutil
@@ -44,6 +45,7 @@ from components.training.runs import (
     SUMMARY,
     load_run,
     require_same_slice,
+    require_unlearned,
     write_atomically,
     writing,
 )
@@ -129,13 +131,12 @@ def _module(
     """Network and teachers, pretrained where the recipe says so; the seed's state is the same either way."""
     recipe = job.recipe
     lessons = [Path(job.place(name)) for name in recipe.distill.teachers]
-    for folder in lessons:
+    begin = job.place(recipe.model.pretrained)
+    for folder in [*lessons, *([Path(begin)] if begin else [])]:
         require_same_slice(folder, recipe)
+        require_unlearned(folder, dataset.info.fingerprint, sample.validation)
     teachers = [load_run(folder) for folder in lessons]
     set_seed(recipe.seed)
-    begin = job.place(recipe.model.pretrained)
-    if begin:
-        require_same_slice(Path(begin), recipe)
     model = build_model(replace(recipe.model, pretrained=begin))
     if recipe.pretrain.epochs:
         own = np.array(dataset.images[np.unique(sample.train)])
@@ -182,7 +183,8 @@ def _sample(job: Job, dataset: Dataset) -> Sample:
     target = job.out / SAMPLE
     excluded = job.place(job.recipe.data.exclude)
     if job.sample and not target.exists():
-        shutil.copyfile(job.sample, target)
+        copied = shutil.copyfile(job.sample, target.with_suffix(".tmp"))
+        os.replace(copied, target)
     if not target.exists():
         data = replace(job.recipe.data, exclude=excluded)
         _, sample = build_sample(dataset, data, job.recipe.balance, job.recipe.seed)

@@ -49,6 +49,7 @@ def in_memory(rows: list[tuple[str, int, int]]) -> Dataset:
     manifest = pd.DataFrame(rows, columns=["split", "label", "exact_group"])
     manifest["near_group"] = manifest["exact_group"] * 2 // 5
     manifest["source"] = [f"drawn {k}" for k in range(len(rows))]
+    manifest["sha256"] = [f"{group:064x}" for group in manifest["exact_group"]]
     info = DatasetInfo("f" * 64, len(rows), 1, 1, count(manifest), Origin("folder", "drawn"), {})
     return Dataset(Path("."), info, np.zeros((len(rows), 1, 1), np.uint8), manifest)
 

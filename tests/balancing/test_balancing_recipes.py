@@ -1,9 +1,11 @@
 """Recipes, saved samples, and what is said when something is missing."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,7 +18,7 @@ from components.balancing import (
     paper_targets,
     validation_slice,
 )
-from components.dataset import Dataset
+from components.dataset import PRODUCTION, Dataset
 from components.errors import DataError, RecipeError
 from components.labels import CLASSES, TRAINING
 
@@ -71,7 +73,7 @@ def test_another_seed_gives_another_sample(tiny_dataset: Dataset) -> None:
     assert len(digests) == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", None])
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04cut short", None])
 def test_a_file_that_is_no_sample_is_said_to_be_none(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "sample.npz"
     if content is not None:
@@ -93,6 +95,21 @@ def test_validation_takes_its_share_of_every_class(tiny_dataset: Dataset) -> Non
     for name in CLASSES:
         assert abs(taken[name] - 0.2 * before[name]) <= 2, f"{name}: {taken[name]} of {before[name]}"
         assert taken[name] > 0
+
+
+def test_a_grown_dataset_keeps_the_slice_but_for_what_production_touches(tiny_dataset: Dataset) -> None:
+    rows = tiny_dataset.rows(TRAINING)
+    before = set(validation_slice(tiny_dataset, rows, share=0.2, seed=0).tolist())
+    known = tiny_dataset.manifest
+    twin = known.loc[sorted(before)[:1]].assign(source=f"{PRODUCTION}1", sha256="f" * 64)
+    added = known.loc[rows[:5]].assign(source=f"{PRODUCTION}2", near_group=range(10**6, 10**6 + 5), sha256="e" * 64)
+    manifest = pd.concat([known, twin, added], ignore_index=True)
+    grown = replace(tiny_dataset, manifest=manifest)
+    after = set(validation_slice(grown, np.append(rows, range(len(known), len(manifest))), share=0.2, seed=0).tolist())
+    gone = before - after
+    assert gone == {k for k in before if known["near_group"][k] == twin["near_group"].iloc[0]}
+    assert len(after - before) <= len(gone) + 1
+    assert before != set(validation_slice(tiny_dataset, rows, share=0.2, seed=1).tolist())
 
 
 def test_without_imbalanced_learn_only_the_method_that_needs_it_fails(

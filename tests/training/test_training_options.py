@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
+from components.balancing import BalanceRecipe, DataRecipe, build_sample
 from components.dataset import Dataset
 from components.errors import ModelNotFound, RecipeError
 from components.models.build import build_model
@@ -109,6 +110,22 @@ def test_a_run_goes_on_with_the_same_validation_images_alone(tiny_dataset: Datas
     run(tiny_dataset, tmp_path / "first", "epochs=1")
     with pytest.raises(RecipeError, match="learned from a part of the images"):
         run(tiny_dataset, tmp_path / "second", f"model.pretrained={tmp_path / 'first'}", "epochs=1", "seed=1")
+
+
+def test_weights_that_know_the_validation_images_are_refused_by_the_images_themselves(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """Their sample came from elsewhere: seed and data part are the same, the slice is not."""
+    _, elsewhere = build_sample(tiny_dataset, DataRecipe(), BalanceRecipe(), seed=5)
+    elsewhere.save(tmp_path / "elsewhere.npz")
+    recipe = override(tiny(load_preset("quick")), ["epochs=1"])
+    first = Job("quick", recipe, tiny_dataset.root, tmp_path / "first", tmp_path / "elsewhere.npz")
+    train(first, **SILENT)
+    onward = override(recipe, [f"model.pretrained={tmp_path / 'first'}"])
+    with pytest.raises(RecipeError, match=r"learned from \d+ of the \d+ images that this training validates on"):
+        train(Job("quick", onward, tiny_dataset.root, tmp_path / "second"), **SILENT)
+    own = tmp_path / "first" / "sample.npz"
+    train(Job("quick", onward, tiny_dataset.root, tmp_path / "third", own), **SILENT)
 
 
 def test_a_teacher_that_is_no_finished_run_is_named(tiny_dataset: Dataset, tmp_path: Path) -> None:
