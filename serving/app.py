@@ -112,9 +112,10 @@ class Desk:
         }
         return Starlette(routes=routes, exception_handlers=handlers)
 
-    def routes(self, path: str) -> bool:
-        """Whether a path is answered here."""
-        return any(route.path_regex.match(path) for route in self.app.routes if isinstance(route, Route))
+    def route(self, path: str) -> str:
+        """The route that answers a path, such as /predictions/{id}; empty where none of these does."""
+        routes = (route for route in self.app.routes if isinstance(route, Route))
+        return next((route.path for route in routes if route.path_regex.match(path)), "")
 
     async def page(self, request: Request) -> Response:
         return HTMLResponse(_page())

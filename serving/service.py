@@ -28,6 +28,7 @@ from serving.limits import BodyLimit
 from serving.record import Recorder
 from serving.requests import Colours, Options
 from serving.roles import Roles
+from serving.traffic import count_known_paths
 
 Picture = Annotated[Path, ContentType("image/*")]
 SWAGGER = "/docs"
@@ -89,7 +90,7 @@ class FaceService:
                 scope = {**scope, "path": "/", "raw_path": b"/"}
                 await rest(scope, receive, send)
             else:
-                await (own if self.desk.routes(scope["path"]) else rest)(scope, receive, send)
+                await (own if self.desk.route(scope["path"]) else rest)(scope, receive, send)
 
         keyed = Access(inside, Keys(s.serve_keys.expanduser())) if s.serve_keys else inside
         return allow_origins(keyed, s.serve_origins)
@@ -123,4 +124,5 @@ def _journal(s: Settings) -> Journal:
     return Journal(s.spool, Logbook(settings_store(s)), s.log_days)
 
 
+count_known_paths()
 FaceService.add_asgi_middleware(Front)  # type: ignore[attr-defined]  # the decorator made a Service of it

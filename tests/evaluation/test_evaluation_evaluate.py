@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from components.dataset import Dataset
 from components.errors import DataError
+from components.evaluation.calibration import expected_calibration_error, uncalibrated
 from components.evaluation.digest import images_digest
 from components.evaluation.evaluate import evaluate
+from components.evaluation.metrics import figures
 from components.evaluation.records import Evaluation
-from components.evaluation.scoring import score
+from components.evaluation.scoring import Speed, score
 from components.labels import CLASSES
 
 
@@ -57,6 +59,37 @@ def test_slices_behaviour_and_speed_are_told(evaluated: tuple[Evaluation, Path])
     assert {b.name: b.n for b in evaluation.behaviour}["jpeg"] == evaluation.figures.n
     assert evaluation.latency_ms > 0
     assert evaluation.ece != evaluation.ece_uncalibrated
+
+
+def test_every_figure_is_of_the_images_it_names(
+    learned_model: Path, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tiny_dataset.rows("PublicTest")
+    twin, light = np.arange(len(rows)) < 30, tiny_dataset.manifest.loc[rows, "brightness"].to_numpy()
+    group = np.arange(len(tiny_dataset.manifest))
+    group[rows[twin]] = tiny_dataset.rows("Training")[0]
+    dataset = replace(tiny_dataset, manifest=tiny_dataset.manifest.assign(near_group=group))
+    monkeypatch.setattr("components.evaluation.evaluate.speed", lambda *_: Speed(2.0, 300.0))
+    evaluation = evaluate(learned_model, dataset, "PublicTest", tmp_path / "e", "m", 1.5)
+
+    frame = pd.read_parquet(tmp_path / "e" / "predictions.parquet")
+    labels, probabilities = frame["label"].to_numpy(np.int64), frame[[f"p_{name}" for name in CLASSES]].to_numpy()
+    answers = probabilities.argmax(1)
+    assert evaluation.twins == 30
+    assert evaluation.without_twins == figures(probabilities[~twin], labels[~twin])
+    slices = {part.name: part.figures for part in evaluation.slices}
+    for name, mask in {"with a twin in Training": twin, "dark": light <= np.quantile(light, 1 / 3)}.items():
+        assert slices[name] == figures(probabilities[mask], labels[mask])
+    assert evaluation.ece == expected_calibration_error(probabilities, labels)
+    assert evaluation.ece_uncalibrated == expected_calibration_error(uncalibrated(probabilities, 1.5), labels)
+    assert evaluation.confusion == tuple(
+        tuple(int(((labels == true) & (answers == said)).sum()) for said in range(7)) for true in range(7)
+    )
+    for found, expected in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+        by_class = expected(labels, answers, average=None, labels=range(7), zero_division=0)
+        assert [getattr(c, found) for c in evaluation.per_class] == pytest.approx(by_class.tolist())
+    assert [c.support for c in evaluation.per_class] == np.bincount(labels, minlength=7).tolist()
+    assert (evaluation.latency_ms, evaluation.images_per_second) == (2.0, 300.0)
 
 
 def test_progress_runs_once_from_none_to_all(learned_model: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:

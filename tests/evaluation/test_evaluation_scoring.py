@@ -9,7 +9,8 @@ from onnx import TensorProto, helper
 
 from components.dataset import Dataset
 from components.errors import DataError, ModelNotFound
-from components.evaluation.scoring import open_model, score, speed
+from components.evaluation import scoring
+from components.evaluation.scoring import Speed, open_model, score, speed
 
 
 @pytest.fixture
@@ -48,6 +49,14 @@ def test_a_model_is_timed(write_model, faces: np.ndarray) -> None:
     timed = speed(open_model(write_model()), faces)
     assert 0 < timed.latency_ms < 1000
     assert timed.images_per_second > 1
+
+
+def test_a_speed_is_the_median_in_milliseconds_and_in_images_a_second(
+    write_model, faces: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {1: [0.002, 0.004, 0.9], 50: [0.1, 0.5, 2]}
+    monkeypatch.setattr(scoring, "_seconds", lambda session, images, runs: known[len(images)])
+    assert speed(open_model(write_model()), faces) == Speed(pytest.approx(4), pytest.approx(100))
 
 
 def test_a_missing_or_broken_model_is_an_error_with_its_path(tmp_path: Path, faces: np.ndarray) -> None:

@@ -10,7 +10,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from components.errors import GateError
 from components.evaluation.digest import images_digest
-from components.gate import ChampionRules, Decision, GatePolicy, decide
+from components.evaluation.records import Interval
+from components.gate import ChampionRules, Decision, EvaluatedModel, GatePolicy, NewData, decide
 
 AT = "2026-11-24T12:00:00+00:00"
 POLICY = GatePolicy()
@@ -125,6 +126,20 @@ def test_a_slice_is_excused_by_its_own_uncertainty(judge, with_figures) -> None:
     assert failed(decide(with_figures(model, slices=(part,)), None, POLICY, AT)) == []
 
 
+def test_the_worst_slice_is_the_one_whose_upper_end_is_lowest(judge, with_figures) -> None:
+    model = judge()
+    ends = {"dark": (0.5, 0.9), "bright": (0.6, 0.65)}  # the point, and how far its interval reaches
+    slices = tuple(
+        replace(part, figures=replace(part.figures, macro_f1=point, macro_f1_interval=Interval(0.4, high)))
+        for part, (point, high) in zip(model.evaluation.slices, ends.values(), strict=True)
+    )
+    assert [part.name for part in slices] == list(ends)
+    decision = decide(with_figures(model, slices=slices), None, POLICY, AT)
+    worst = next(rule for rule in decision.rules if rule.rule == "worst slice")
+    assert worst.detail.startswith("Macro-F1 on bright images")
+    assert worst.figure == pytest.approx(model.evaluation.figures.macro_f1 - 0.65)
+
+
 def test_without_any_slice_large_enough_there_is_no_rule_on_slices(judge, with_figures) -> None:
     decision = decide(with_figures(judge(), slices=()), None, POLICY, AT)
     assert "worst slice" not in {rule.rule for rule in decision.rules}
@@ -147,6 +162,29 @@ def test_a_retraining_that_loses_on_new_images_is_rejected_however_good_it_is_el
     loss = better.evaluation.figures.macro_f1 - worse.evaluation.figures.macro_f1
     excused = POLICY.model_copy(update={"champion": POLICY.champion.model_copy(update={"new_data_loss": loss + 1e-6})})
     assert failed(decide(challenger, champion, excused, AT, new_data=(worse, better))) == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_new_images_of_private_test_or_not_the_ones_an_evaluation_names_are_refused(
+    judge, with_figures, first: bool
+) -> None:
+    def new_data(model: EvaluatedModel) -> NewData:
+        return (model, judge()) if first else (judge(), model)
+
+    private = with_figures(judge("retrained"), split="PrivateTest")
+    with pytest.raises(GateError, match="retrained was evaluated on PrivateTest"):
+        decide(judge(), judge("champion", version="3"), POLICY, AT, new_data=new_data(private))
+    foreign = with_figures(judge("retrained"), test_digest="0" * 64)
+    with pytest.raises(GateError, match="predictions of retrained are not of the test images"):
+        decide(judge(), judge("champion", version="3"), POLICY, AT, new_data=new_data(foreign))
+
+
+def test_both_models_are_scored_on_the_same_new_images(judge, with_figures) -> None:
+    champion = judge("champion", version="3")
+    other = replace(champion, predictions=champion.predictions.assign(id=champion.predictions["id"].str[::-1]))
+    other = with_figures(other, test_digest=images_digest(other.predictions))
+    with pytest.raises(GateError, match="champion 3 were scored on different test images"):
+        decide(judge(), champion, POLICY, AT, new_data=(judge(), other))
 
 
 def test_an_equal_model_passes_with_a_gain_of_exactly_nothing(judge) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import bentoml
@@ -118,6 +119,20 @@ def test_probes_and_metrics_tell_what_is_served(served, face: bytes) -> None:
     assert 'ferline_model_served{alias="champion",version="1"} 1.0' in lines
     assert 'ferline_predictions_total{answer="' in lines
     assert "ferline_confidence_bucket" in lines
+
+
+def test_requests_are_counted_by_known_paths_alone(served, face: bytes) -> None:
+    """Each path that is kept stays in memory for good, and anybody can ask for ever new ones."""
+    served.post("/predict", files={"image": face})
+    before = served.get("/metrics").text
+    for k in range(200):
+        assert served.get(f"/never-heard-of/{k}").status_code == 404
+        assert httpx.delete(f"{served.url}/predictions/{k:032x}").status_code == 404
+    after = served.get("/metrics").text
+    counted = set(re.findall(r'bentoml_service_request_total\{endpoint="([^"]*)"', after))
+    assert {"/predict", "/predictions/{id}", "other"} <= counted
+    assert len(counted) < 20
+    assert len(after.splitlines()) < len(before.splitlines()) + 120
 
 
 def test_the_page_is_whole_and_fetches_nothing_from_elsewhere(served) -> None:

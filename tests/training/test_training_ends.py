@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors import SafetensorError
-from transformers import TrainerCallback
+from transformers import EvalPrediction, TrainerCallback
 
 from components.dataset import Dataset, file_sha256, open_dataset
 from components.errors import RecipeError, TrainingError
@@ -21,7 +21,7 @@ from components.training import graph, loop, read_epochs, read_summary
 from components.training import train as whole
 from components.training.energy import GpuCounter
 from components.training.graph import write_missing
-from components.training.loop import is_used_up
+from components.training.loop import epoch_metrics, is_used_up
 from components.training.recipes import load_preset, override, tiny
 from components.training.runs import load_run
 from components.training.train import Job, train
@@ -62,6 +62,13 @@ def kill(killed: Job, after: int) -> None:
 def test_patience_counts_from_the_first_of_the_best(scores: list[float], patience: int, over: bool) -> None:
     history = [line for score in scores for line in ({"loss": 1.0}, {"eval_macro_f1": score})]
     assert is_used_up(patience, history) is over
+
+
+def test_an_epoch_is_judged_by_the_mean_f1_of_its_classes_however_few_their_images() -> None:
+    labels, guesses = [0] * 6 + [1] * 3 + [2], [0] * 5 + [1] + [1, 1, 2] + [0]
+    metrics = epoch_metrics(EvalPrediction(predictions=np.eye(7)[guesses], label_ids=np.array(labels)))
+    f1 = [2 * 5 / (6 + 6), 2 * 2 / (3 + 3), 0]  # 2 hits / (images + answers)
+    assert metrics == {"accuracy": pytest.approx(7 / 10), "macro_f1": pytest.approx(sum(f1) / 3)}
 
 
 def test_a_stopped_training_stops_early_where_it_would_have(tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -3,13 +3,17 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from torch.utils.data import WeightedRandomSampler
+from transformers import TrainerCallback
 
 from components.balancing import BalanceRecipe, DataRecipe, build_sample
+from components.balancing.records import Sample
 from components.dataset import Dataset
 from components.errors import ModelNotFound, RecipeError
 from components.models.build import build_model
@@ -19,6 +23,31 @@ from components.training.recipes import load_preset, override, tiny
 from components.training.runs import load_run
 from components.training.train import Job, train
 from tests.training.conftest import SILENT, run, torchrun, weights
+
+
+class Begun(Exception):
+    """Ends a training before its first step."""
+
+
+@pytest.mark.parametrize("method", ["none", "sampler"])
+def test_a_training_draws_and_weighs_as_its_sample_says(method: str, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    class Look(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **seen: Any) -> None:
+            self.module, self.sampler = seen["model"], seen["train_dataloader"].batch_sampler.sampler
+            raise Begun
+
+    balance = [f"balance.method={method}", "balance.sampler_power=0.5"]  # power 1 leaves no class weights to see
+    recipe, look = override(tiny(load_preset("quick")), ["precision=fp32", *balance]), Look()
+    with pytest.raises(Begun):
+        train(Job("quick", recipe, tiny_dataset.root, tmp_path / "run"), **SILENT, callbacks=[look])
+    sample = Sample.load(tmp_path / "run" / "sample.npz")
+    assert np.ptp(sample.class_weights) > 0.1
+    assert look.module.class_weights.tolist() == sample.class_weights.tolist()
+    assert len(look.sampler) == len(sample.train)
+    assert isinstance(look.sampler, WeightedRandomSampler) is (method == "sampler")
+    if method == "sampler":
+        assert np.ptp(sample.weights) > 0.1
+        assert look.sampler.weights.tolist() == sample.weights.tolist()
 
 
 @pytest.mark.parametrize("preset", ["quick", "quick-resnet18"])
