@@ -30,9 +30,13 @@ def restore(
 ) -> None:
     """Bring a backup back. Stop servers, workers and the service first; a damaged backup changes nothing."""
     from components import backup as backups
+    from flows.context import journal
     from flows.site import site
 
     backups.restore(site(prefect), folder.expanduser(), _tell, force)
+    again = journal().delete_again()
+    if again:
+        _tell(f"deleted again, as before the restore: {len(again)} predictions")
 
 
 def upgrade() -> None:

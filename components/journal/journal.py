@@ -24,8 +24,8 @@ SHIPMENT = 5000
 """Most predictions in one file of the store."""
 PRUNE_SECONDS = 3600.0
 WATCHED_DAYS = 7
-"""So long a deleted id is deleted again wherever it comes back: from another machine's rewriting of the same file, a
-shipment that was cut off, a shadow's late answer."""
+"""So long it is looked every hour whether a deleted id has come back: by another machine rewriting the same file, a
+shipment that was cut off, a shadow's late answer. Its mark stays as long as predictions do."""
 
 
 class Journal:
@@ -127,19 +127,28 @@ class Journal:
         except Timeout:
             return 0
 
+    def delete_again(self, since: str = "") -> set[str]:
+        """Remove what was deleted since a day, such as 2026-11-25, and has come back; its ids. '' for all marks.
+
+        Dataset versions with such a picture go too, unless a model has learned from them.
+        """
+        with self._lock:
+            back = set(self.logbook.delete(self.logbook.buried(since)))
+            for id in back:
+                lineage.forget(self.logbook.store, id)
+        return back
+
     def prune(self) -> list[str]:
         """Remove what is older than it is kept, and again what was deleted; the names of the store's files that went.
 
         Dataset versions with such a picture go too, unless a model has learned from them.
         """
         now = datetime.now(UTC)
-        with self._lock:
-            for id in set(self.logbook.delete(self.logbook.buried())):
-                lineage.forget(self.logbook.store, id)
-        self.logbook.unbury(retention_edge(WATCHED_DAYS, now))
+        self.delete_again(retention_edge(WATCHED_DAYS, now))
         if not self.keep_days:
             return []
         edge = retention_edge(self.keep_days, now)
+        self.logbook.unbury(edge)
         self.spool.prune_labels(edge)
         lineage.expire(self.logbook.store, edge)
         return self.logbook.prune(edge)

@@ -113,9 +113,9 @@ class Logbook:
         """Mark an id as deleted, so that what brings it back does not last."""
         self.store.put_bytes(f"{DELETED}/day={datetime.now(UTC).date().isoformat()}/{id}", b"")
 
-    def buried(self) -> set[str]:
-        """Ids that are marked as deleted."""
-        return {name.rpartition("/")[2] for name in self._marks()}
+    def buried(self, since: str = "") -> set[str]:
+        """Ids that are marked as deleted on a day, such as 2026-11-25, or later."""
+        return {name.rpartition("/")[2] for name in self._marks() if _day(name) >= since}
 
     def unbury(self, before: str) -> None:
         """Drop the marks of deletions before a day, such as 2026-11-25."""

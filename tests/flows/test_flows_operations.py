@@ -14,16 +14,25 @@ import pytest
 
 from components.backup import MANIFEST, Site, backup, restore
 from components.errors import BackupError
-from components.store import S3Store
+from components.journal import Journal, Logbook
+from components.store import S3Store, open_store
 from tests.flows.conftest import TINY
+from tests.journal.conftest import FAR_AHEAD, LONG_AGO, prediction
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+def journal_of(bench: Any) -> Journal:
+    return Journal(bench.home / "predictions", Logbook(open_store(str(bench.home / "store"))), 30)
 
 
 @pytest.fixture(scope="module")
 def saved(promoted, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """A site with a champion, and its backup."""
     bench, _ = promoted
+    log = journal_of(bench)
+    log.spool.add([prediction()])
+    log.ship()
     folder = tmp_path_factory.mktemp("backups") / "one"
     done = bench.ferline("backup", str(folder))
     assert done.returncode == 0, done.stderr
@@ -50,7 +59,13 @@ def test_a_site_that_holds_something_is_not_overwritten_unless_told(saved) -> No
     bench, folder = saved
     refused = bench.ferline("restore", str(folder))
     assert (refused.returncode, "is not empty" in refused.stderr) == (2, True)
-    assert bench.ferline("restore", str(folder), "--force").returncode == 0
+    log = journal_of(bench)
+    (deleted,) = log.logbook.read(LONG_AGO, FAR_AHEAD)["id"]
+    log.delete(deleted)
+    done = bench.ferline("restore", str(folder), "--force")
+    assert done.returncode == 0, done.stderr
+    assert "deleted again, as before the restore: 1 predictions" in done.stdout + done.stderr
+    assert log.logbook.read(LONG_AGO, FAR_AHEAD).empty, "the backup holds it still"
 
 
 @pytest.mark.e2e

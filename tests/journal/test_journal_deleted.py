@@ -1,7 +1,7 @@
 """A deleted prediction stays deleted, whatever other machines, shipments and shadows bring back."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -102,7 +102,25 @@ def test_a_shadow_that_answers_after_the_deletion_is_not_kept(journal: Journal, 
     assert not any(pixels in file.read_bytes() for file in journal.spool.file.parent.iterdir())
 
 
-def test_the_mark_of_a_deletion_goes_after_some_days(journal: Journal) -> None:
+def test_what_a_backup_brings_back_is_deleted_again(journal: Journal) -> None:
+    """Also where the deletion was some weeks ago."""
+    rows, store = [prediction(), prediction()], journal.logbook.store
+    journal.spool.add(rows)
+    journal.ship()
+    before = {name: store.read_bytes(name) for name in store.list("predictions/")}
+    journal.delete(rows[0].id)
+    (mark,) = store.list("deleted/")
+    day = (datetime.now(UTC) - timedelta(days=20)).date().isoformat()
+    store.delete(mark)
+    store.put_bytes(f"deleted/day={day}/{rows[0].id}", b"")
+    journal.prune()
+    for name, data in before.items():
+        store.put_bytes(name, data)
+    assert journal.delete_again() == {rows[0].id}
+    assert journal.logbook.read(LONG_AGO, FAR_AHEAD)["id"].tolist() == [rows[1].id]
+
+
+def test_the_mark_of_a_deletion_goes_with_the_predictions_of_its_day(journal: Journal) -> None:
     row, store = prediction(), journal.logbook.store
     journal.spool.add([row])
     journal.delete(row.id)
