@@ -5,22 +5,27 @@ import importlib
 import importlib.util
 import json
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import TypeAdapter
 
 from components.registry import without_password
 from components.settings import Settings
-from flows.stack.compose import read_programs
+from flows.cli_stack import up
+from flows.stack import supervise
+from flows.stack.compose import PATHS, Program, read_programs
 from serving import metrics
 from serving.access import OPEN
 
@@ -214,6 +219,40 @@ def test_make_up_takes_settings_by_their_own_names(tmp_path: Path) -> None:
     assert {name: service[name] for name in own} == {**own, "FERLINE_SERVE_KEYS": str(tmp_path / "keys.json")}
     named = re.findall(r"(FERLINE_\w+): \$\{(\w+):", (REPOSITORY / "docker-compose.yml").read_text())
     assert {name for name, variable in named if name != variable} == {"FERLINE_S3_ACCESS_KEY", "FERLINE_S3_SECRET_KEY"}
+
+
+def test_make_up_names_artifacts_as_make_run_does(tmp_path: Path) -> None:
+    """Both open the same database, and `make run` without the server that alone knows mlflow-artifacts:/."""
+    home = tmp_path / "a home"
+    mlflow = {p.name: p for p in read_programs(home, {})}["mlflow"].environment
+    assert mlflow["MLFLOW_DEFAULT_ARTIFACT_ROOT"] == (home / "mlflow-artifacts").as_uri()
+    assert known("MLFLOW_DEFAULT_ARTIFACT_ROOT")
+    with_s3 = {p.name: p for p in read_programs(home, {}, {"s3:8333": "10.0.0.2:9000"})}["mlflow"].environment
+    assert "MLFLOW_DEFAULT_ARTIFACT_ROOT" not in with_s3, "through the server into the bucket"
+
+
+def test_a_path_of_the_settings_is_the_same_for_every_program_of_make_up(tmp_path: Path, monkeypatch) -> None:
+    """Each starts in a folder of its own, where a relative one would lead elsewhere."""
+    paths = {
+        f"FERLINE_{name.upper()}" for name, field in Settings.model_fields.items() if "Path" in str(field.annotation)
+    }
+    assert paths == {*PATHS, "FERLINE_HOME"}, "the home is made absolute by itself"
+    started: dict[str, str] = {}
+
+    def start(_: Path, programs: list[Program], outside: Mapping[str, str]) -> SimpleNamespace:
+        started.update(outside, **{k: v for program in programs for k, v in program.environment.items()})
+        return SimpleNamespace(poll=lambda: 0, wait=lambda: None, terminate=lambda: None, returncode=0)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FERLINE_HOME", str(tmp_path / "home"))
+    for name in PATHS:
+        monkeypatch.setenv(name, "infra/mine")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(supervise, "check_ports", lambda programs: None)
+    monkeypatch.setattr(supervise, "start", start)
+    with pytest.raises(typer.Exit):
+        up()
+    assert {started[name] for name in PATHS} == {str(tmp_path / "infra" / "mine")}
 
 
 def test_running_flows_keep_their_slots_when_prefects_server_restarts(tmp_path: Path) -> None:
