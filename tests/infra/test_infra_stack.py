@@ -21,7 +21,7 @@ import yaml
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import TypeAdapter
 
-from components.registry import without_password
+from components.registry import CHALLENGER, without_password
 from components.settings import Settings
 from flows.cli_stack import up
 from flows.stack import supervise
@@ -169,6 +169,17 @@ def test_every_metric_of_dashboards_and_alerts_is_one_that_the_service_has() -> 
     theirs = {name for text in texts for name in re.findall(r"bentoml_service_[a-z_]+", text)}
     assert theirs == {"bentoml_service_request_total", "bentoml_service_request_duration_seconds_bucket",
                       "bentoml_service_request_in_progress"}  # fmt: skip
+
+
+def test_an_alert_asks_for_what_it_says() -> None:
+    groups = yaml.safe_load((REPOSITORY / "infra" / "observability" / "alerts.yml").read_text())["groups"]
+    asked = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
+    assert f'alias!="{CHALLENGER}"' in asked["NoModel"], "a pinned version's alias is its number"
+    left_out = re.findall(r'endpoint!~"([^"]+)"', asked["Errors"])
+    assert len(left_out) == asked["Errors"].count("bentoml_service_request_total") == 2
+    probes = OPEN - {"/", "/hooks/mlflow"}
+    assert all(re.fullmatch(pattern, probe) for pattern in left_out for probe in probes)
+    assert not any(re.fullmatch(pattern, "/predict") for pattern in left_out)
 
 
 def _exposed(metric: Any) -> list[str]:
@@ -358,6 +369,8 @@ def test_prometheus_asks_with_a_key_in_the_cluster_too() -> None:
         "scrape_configs"
     ]
     assert job["authorization"] == composed["authorization"]
+    alerts = (REPOSITORY / "infra" / "observability" / "alerts.yml").read_text()
+    assert {job["job_name"], composed["job_name"]} == set(re.findall(r'job="(\w+)"', alerts))
     keep, *added = job["relabel_configs"]
     (service,) = (each for each in MANIFESTS if each["kind"] == "StatefulSet")
     assert service["spec"]["template"]["metadata"]["labels"]["app"] == keep["regex"]
