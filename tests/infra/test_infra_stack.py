@@ -232,6 +232,23 @@ def test_make_up_takes_settings_by_their_own_names(tmp_path: Path) -> None:
     assert {name for name, variable in named if name != variable} == {"FERLINE_S3_ACCESS_KEY", "FERLINE_S3_SECRET_KEY"}
 
 
+def test_a_browser_gets_through_by_every_address_that_the_manual_names(tmp_path: Path) -> None:
+    """Ports and proxies of one's own: MLflow refuses other names, and other origins what changes something."""
+    behind = {"MLFLOW_HOST": "mlflow.example.org", "MLFLOW_PORT": "5555", "PREFECT_PORT": "4444"}
+    programs = {p.name: p.environment for p in read_programs(tmp_path, behind)}
+    hosts = {
+        SERVICES["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"],
+        config_map()["MLFLOW_SERVER_ALLOWED_HOSTS"],
+    }
+    assert all({"127.0.0.1:*", "localhost:*"} <= set(each.split(",")) for each in hosts)
+    assert "mlflow.example.org" in programs["mlflow"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert programs["mlflow"]["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://mlflow.example.org"
+    of_prefect = {
+        each["PREFECT_SERVER_UI_API_URL"] for each in (programs["prefect"], environments("prefect"), config_map())
+    }
+    assert of_prefect == {"/api"}, "a page's own server, whatever its port or name"
+
+
 def test_make_up_names_artifacts_as_make_run_does(tmp_path: Path) -> None:
     """Both open the same database, and `make run` without the server that alone knows mlflow-artifacts:/."""
     home = tmp_path / "a home"
