@@ -24,6 +24,8 @@ EMBEDDED = {
 }
 """Instead of PostgreSQL and S3, which do not run here unless `elsewhere` says where: what `make run` uses too."""
 ONLY_FOR_S3 = ("FERLINE_S3_", "AWS_")
+ONLY_IN_CONTAINERS = ("OMP_NUM_THREADS",)
+"""What goes with a container's limit of processors: processes of this machine may take them all."""
 PATHS = ("FERLINE_SERVE_KEYS", "FERLINE_POLICY")
 """Settings that name a file or folder: a program that starts in a folder of its own must find the same one."""
 
@@ -110,6 +112,8 @@ def _environment(given: Mapping[str, str], places: Places) -> dict[str, str]:
     without_s3 = "s3" in places.missing
     kept: dict[str, str] = {}
     for key, value in given.items():
+        if key in ONLY_IN_CONTAINERS:
+            continue
         lost = places.needs_missing(value) or (without_s3 and value.startswith("s3://"))
         if lost and key in EMBEDDED:
             kept[key] = EMBEDDED[key].format(home=places.home)

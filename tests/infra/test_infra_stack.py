@@ -25,7 +25,7 @@ from components.registry import CHALLENGER, without_password
 from components.settings import Settings
 from flows.cli_stack import up
 from flows.stack import supervise
-from flows.stack.compose import PATHS, Program, read_programs
+from flows.stack.compose import PATHS, Program, _resolve, read_programs
 from serving import metrics
 from serving.access import OPEN
 
@@ -40,7 +40,7 @@ MANIFESTS = [
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 READERS = {"PREFECT_": "prefect", "MLFLOW_": "mlflow", "BENTOML_": "bentoml", "GX_": "great_expectations",
-           "HF_": "huggingface_hub", "AWS_": "botocore", "DO_NOT_TRACK": "prefect"}  # fmt: skip
+           "HF_": "huggingface_hub", "AWS_": "botocore", "OMP_": "torch", "DO_NOT_TRACK": "prefect"}  # fmt: skip
 
 
 def config_map() -> dict[str, str]:
@@ -230,6 +230,25 @@ def test_make_up_takes_settings_by_their_own_names(tmp_path: Path) -> None:
     assert {name: service[name] for name in own} == {**own, "FERLINE_SERVE_KEYS": str(tmp_path / "keys.json")}
     named = re.findall(r"(FERLINE_\w+): \$\{(\w+):", (REPOSITORY / "docker-compose.yml").read_text())
     assert {name for name, variable in named if name != variable} == {"FERLINE_S3_ACCESS_KEY", "FERLINE_S3_SECRET_KEY"}
+
+
+def test_a_worker_has_as_many_threads_as_processors(tmp_path: Path) -> None:
+    """More than its limit allows are held up; natively there is no limit."""
+    worker = SERVICES["worker"]
+    assert worker["environment"]["OMP_NUM_THREADS"] == worker["deploy"]["resources"]["limits"]["cpus"]
+    (pod,) = (each for each in MANIFESTS if each["kind"] == "Deployment" and each["metadata"]["name"] == "worker")
+    (container,) = pod["spec"]["template"]["spec"]["containers"]
+    limit = container["resources"]["limits"]["cpu"]
+    assert {"name": "OMP_NUM_THREADS", "value": limit} in container["env"]
+    assert not [p.name for p in read_programs(tmp_path, {}) if "OMP_NUM_THREADS" in p.environment]
+
+
+def test_the_least_machine_of_the_manual_can_start_every_service(tmp_path: Path) -> None:
+    """Docker refuses a limit above the machine's processors: two."""
+    example = dict(re.findall(r"^(\w+)=(.*)$", (REPOSITORY / ".env.example").read_text(), re.M))
+    for variables in ({}, example):
+        limits = {name: _resolve(each["deploy"]["resources"]["limits"], variables) for name, each in SERVICES.items()}
+        assert {name: limit for name, limit in limits.items() if float(limit.get("cpus", 0)) > 2} == {}
 
 
 def test_a_browser_gets_through_by_every_address_that_the_manual_names(tmp_path: Path) -> None:
