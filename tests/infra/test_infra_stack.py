@@ -49,6 +49,12 @@ def config_map() -> dict[str, str]:
     return dict(line.split("=", 1) for line in kustomization["configMapGenerator"][0]["literals"])
 
 
+def containers() -> dict[str, dict[str, Any]]:
+    """Name of what runs in the cluster -> its one container."""
+    runs = [each for each in MANIFESTS if each["kind"] in ("Deployment", "StatefulSet", "Job")]
+    return {each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0] for each in runs}
+
+
 @cache
 def sources(package: str) -> str:
     """All Python code of an installed package."""
@@ -236,10 +242,8 @@ def test_a_worker_has_as_many_threads_as_processors(tmp_path: Path) -> None:
     """More than its limit allows are held up; natively there is no limit."""
     worker = SERVICES["worker"]
     assert worker["environment"]["OMP_NUM_THREADS"] == worker["deploy"]["resources"]["limits"]["cpus"]
-    (pod,) = (each for each in MANIFESTS if each["kind"] == "Deployment" and each["metadata"]["name"] == "worker")
-    (container,) = pod["spec"]["template"]["spec"]["containers"]
-    limit = container["resources"]["limits"]["cpu"]
-    assert {"name": "OMP_NUM_THREADS", "value": limit} in container["env"]
+    pod = containers()["worker"]
+    assert {"name": "OMP_NUM_THREADS", "value": pod["resources"]["limits"]["cpu"]} in pod["env"]
     assert not [p.name for p in read_programs(tmp_path, {}) if "OMP_NUM_THREADS" in p.environment]
 
 
@@ -379,15 +383,29 @@ def test_mlflows_users_outlive_its_container() -> None:
     assert read["mlflow"]["default_permission"] == "READ"
 
 
+def test_mlflows_bucket_is_named_to_its_server_alone() -> None:
+    """Whoever is told it looks there (`ferline doctor`), and no other S3 user may."""
+    name, bucket = "MLFLOW_ARTIFACTS_DESTINATION", SERVICES["mlflow"]["environment"]["MLFLOW_ARTIFACTS_DESTINATION"]
+    assert name not in config_map()
+    told = {own: each["env"] for own, each in containers().items() if name in str(each.get("env"))}
+    assert told == {"mlflow": [{"name": name, "value": bucket}]}
+    assert {own for own in SERVICES if name in environments(own)} == {"mlflow", "operations"}
+
+
+def test_the_autoscaler_alone_says_how_many() -> None:
+    (scaler,) = (each for each in MANIFESTS if each["kind"] == "HorizontalPodAutoscaler")
+    target = scaler["spec"]["scaleTargetRef"]
+    (scaled,) = (each for each in MANIFESTS if each["kind"] == target["kind"])
+    assert scaled["metadata"]["name"] == target["name"]
+    assert "replicas" not in scaled["spec"], "`kubectl apply` would set it again"
+
+
 def test_a_pod_has_its_own_secrets() -> None:
     """The databases' passwords and the administrator's keys are in the pods that need them, and in no other."""
-    named: dict[str, list[str]] = {}
-    for each in MANIFESTS:
-        if each["kind"] in ("Deployment", "StatefulSet", "Job"):
-            (container,) = each["spec"]["template"]["spec"]["containers"]
-            named[each["metadata"]["name"]] = [
-                source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source
-            ]
+    named = {
+        name: [source["secretRef"]["name"] for source in each["envFrom"] if "secretRef" in source]
+        for name, each in containers().items()
+    }
     assert named == {"prefect": ["ferline-prefect"], "mlflow": ["ferline-mlflow"], "setup": ["ferline-admin"],
                      "worker": ["ferline", "ferline-worker"], "service": ["ferline"], "dashboard": []}  # fmt: skip
     manual = (REPOSITORY / "docs" / "operations.md").read_text()
