@@ -446,3 +446,22 @@ def test_every_line_of_the_threat_table_names_a_test_that_is_there() -> None:
     named = re.findall(r"`(test_\w+)`", (REPOSITORY / "docs" / "threats.md").read_text())
     assert len(named) > 20
     assert [name for name in named if f"def {name}(" not in known] == []
+
+
+@pytest.mark.parametrize(("told", "status", "made"), [("", 1, []), ("1", 0, ["setup", "test", "test-stack"])])
+def test_ci_is_not_green_without_the_stack_unless_told(tmp_path: Path, told: str, status: int, made: list[str]) -> None:
+    """Stack tests skip where PostgreSQL is missing. A copy of the script: it clears the folder it lies in."""
+    script, stubs = tmp_path / ".ci" / "run", tmp_path / "bin"
+    programs = {"id": "echo 0", "dpkg": "exit 1", "apt-get": "exit 100", "make": 'echo "$1" >> made'}
+    files = {stubs / name: f"#!/bin/sh\n{line}\n" for name, line in programs.items()}
+    for file, text in {**files, script: (REPOSITORY / ".ci" / "run").read_text()}.items():
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755)
+    (tmp_path / "made").touch()
+    path = f"{stubs}:/usr/bin:/bin"
+    done = subprocess.run(
+        [script], env={"PATH": path, "FERLINE_CI_WITHOUT_STACK": told}, capture_output=True, text=True
+    )
+    assert done.returncode == status, done.stderr
+    assert (tmp_path / "made").read_text().split() == made
