@@ -347,6 +347,7 @@ def test_each_part_has_the_least_of_the_store() -> None:
     identities = {each["name"]: each for each in json.loads(text)["identities"]}
     for bucket in ("ferline", "mlflow"):
         assert all(action.endswith(f":{bucket}") for action in identities[bucket]["actions"])
+    assert {"-webdav=false", "-admin.ui=false"} <= set(SERVICES["s3"]["command"]), "neither asks for a key"
     given = {name: json.dumps(environments(name)) for name in SERVICES}
     assert {name for name, text in given.items() if "S3_ADMIN" in text} == {"setup", "operations"}
 
