@@ -247,6 +247,18 @@ def test_a_worker_has_as_many_threads_as_processors(tmp_path: Path) -> None:
     assert not [p.name for p in read_programs(tmp_path, {}) if "OMP_NUM_THREADS" in p.environment]
 
 
+def test_what_env_says_holds_for_every_command(tmp_path: Path) -> None:
+    """A profile or a number of workers that one command names falls out of the next."""
+    example = (REPOSITORY / ".env.example").read_text()
+    assert re.search(r"^COMPOSE_PROFILES=$", example, re.M)
+    assert _resolve(SERVICES["worker"]["deploy"]["replicas"], {"WORKERS": "0"}) == "0"
+    manual = (REPOSITORY / "docs" / "operations.md").read_text()
+    assert "--profile" not in manual
+    stops = re.findall(r"docker compose stop ([\w -]+)", manual)
+    assert len(stops) == 2
+    assert all({"worker", "worker-gpu"} <= set(stop.split()) for stop in stops)
+
+
 def test_the_least_machine_of_the_manual_can_start_every_service(tmp_path: Path) -> None:
     """Docker refuses a limit above the machine's processors: two."""
     example = dict(re.findall(r"^(\w+)=(.*)$", (REPOSITORY / ".env.example").read_text(), re.M))
