@@ -405,6 +405,21 @@ def test_mlflows_bucket_is_named_to_its_server_alone() -> None:
     assert {own for own in SERVICES if name in environments(own)} == {"mlflow", "operations"}
 
 
+def test_jobs_of_ones_own_find_what_kustomize_makes() -> None:
+    """They are applied without it: its names must be the ones that stand in the files."""
+    (kustomization,) = (each for each in MANIFESTS if each["kind"] == "Kustomization")
+    made = {each["name"] for each in kustomization["configMapGenerator"]}
+    assert kustomization["generatorOptions"]["disableNameSuffixHash"]
+    asked = {source["configMapRef"]["name"] for each in containers().values() for source in each["envFrom"]
+             if "configMapRef" in source}  # fmt: skip
+    assert asked == made
+    manual = (REPOSITORY / "docs" / "operations.md").read_text()
+    named = {
+        name for line in re.findall(r"kubectl -n ferline scale (.+)", manual) for name in re.findall(r"/(\w+)", line)
+    }
+    assert named == {each["metadata"]["name"] for each in MANIFESTS if each["kind"] in ("Deployment", "StatefulSet")}
+
+
 def test_the_autoscaler_alone_says_how_many() -> None:
     (scaler,) = (each for each in MANIFESTS if each["kind"] == "HorizontalPodAutoscaler")
     target = scaler["spec"]["scaleTargetRef"]
