@@ -30,14 +30,15 @@ SHOWN = {
 def up() -> None:
     """Start every service of docker-compose.yml as a process of this machine; Ctrl-C stops them all."""
     from flows.context import settings
-    from flows.stack.compose import read_programs
+    from flows.stack.compose import absolute_paths, read_programs
     from flows.stack.supervise import check_ports, start, write_config
 
     variables = {k: v for k, v in {**dotenv_values(REPOSITORY / ".env"), **os.environ}.items() if v is not None}
     home = settings().root
-    programs = read_programs(home, variables)
+    paths = absolute_paths(variables)
+    programs = read_programs(home, {**variables, **paths})
     check_ports(programs)
-    process = start(write_config(programs, home / "stack"), programs, os.environ)
+    process = start(write_config(programs, home / "stack"), programs, {**os.environ, **paths})
     for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops them too
         signal.signal(number, signal.default_int_handler)
     try:

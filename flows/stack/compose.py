@@ -16,13 +16,18 @@ from dotenv.variables import parse_variables
 from components.settings import REPOSITORY
 
 FILE = REPOSITORY / "docker-compose.yml"
+ARTIFACTS = "MLFLOW_ARTIFACTS_DESTINATION"
 EMBEDDED = {
     "FERLINE_STORE": "{home}/store",
     "MLFLOW_BACKEND_STORE_URI": "sqlite:///{home}/mlflow.db",
-    "MLFLOW_ARTIFACTS_DESTINATION": "{home}/mlflow-artifacts",
+    ARTIFACTS: "{home}/mlflow-artifacts",
 }
 """Instead of PostgreSQL and S3, which do not run here unless `elsewhere` says where: what `make run` uses too."""
 ONLY_FOR_S3 = ("FERLINE_S3_", "AWS_")
+ONLY_IN_CONTAINERS = ("OMP_NUM_THREADS",)
+"""What goes with a container's limit of processors: processes of this machine may take them all."""
+PATHS = ("FERLINE_SERVE_KEYS", "FERLINE_POLICY")
+"""Settings that name a file or folder: a program that starts in a folder of its own must find the same one."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,11 @@ def read_programs(
     return [_program(name, service, places) for name, service in ours.items()]
 
 
+def absolute_paths(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of PATHS that are set, from where `ferline stack up` was started."""
+    return {name: str(Path(variables[name]).absolute()) for name in PATHS if variables.get(name)}
+
+
 def _program(name: str, service: Mapping[str, Any], places: Places) -> Program:
     inner, outer = (_inner(service), _outer(service)) if "ports" in service else (None, None)
     command = [places.translate(part) for part in service["command"]]
@@ -102,11 +112,17 @@ def _environment(given: Mapping[str, str], places: Places) -> dict[str, str]:
     without_s3 = "s3" in places.missing
     kept: dict[str, str] = {}
     for key, value in given.items():
+        if key in ONLY_IN_CONTAINERS:
+            continue
         lost = places.needs_missing(value) or (without_s3 and value.startswith("s3://"))
         if lost and key in EMBEDDED:
             kept[key] = EMBEDDED[key].format(home=places.home)
         elif not lost and not (without_s3 and key.startswith(ONLY_FOR_S3)):
             kept[key] = places.translate(value)
+    if without_s3 and ARTIFACTS in kept:
+        # By their path, as `make run` names them: it opens the same database without a server, and the server's own
+        # addresses (mlflow-artifacts:/) mean nothing there.
+        kept["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = Path(kept[ARTIFACTS]).as_uri()
     return kept
 
 

@@ -5,22 +5,27 @@ import importlib
 import importlib.util
 import json
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import TypeAdapter
 
-from components.registry import without_password
+from components.registry import CHALLENGER, without_password
 from components.settings import Settings
-from flows.stack.compose import read_programs
+from flows.cli_stack import up
+from flows.stack import supervise
+from flows.stack.compose import PATHS, Program, _resolve, read_programs
 from serving import metrics
 from serving.access import OPEN
 
@@ -35,13 +40,19 @@ MANIFESTS = [
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 READERS = {"PREFECT_": "prefect", "MLFLOW_": "mlflow", "BENTOML_": "bentoml", "GX_": "great_expectations",
-           "HF_": "huggingface_hub", "AWS_": "botocore", "DO_NOT_TRACK": "prefect"}  # fmt: skip
+           "HF_": "huggingface_hub", "AWS_": "botocore", "OMP_": "torch", "DO_NOT_TRACK": "prefect"}  # fmt: skip
 
 
 def config_map() -> dict[str, str]:
     """The variables of infra/k8s."""
     (kustomization,) = (each for each in MANIFESTS if each["kind"] == "Kustomization")
     return dict(line.split("=", 1) for line in kustomization["configMapGenerator"][0]["literals"])
+
+
+def containers() -> dict[str, dict[str, Any]]:
+    """Name of what runs in the cluster -> its one container."""
+    runs = [each for each in MANIFESTS if each["kind"] in ("Deployment", "StatefulSet", "Job")]
+    return {each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0] for each in runs}
 
 
 @cache
@@ -166,6 +177,17 @@ def test_every_metric_of_dashboards_and_alerts_is_one_that_the_service_has() -> 
                       "bentoml_service_request_in_progress"}  # fmt: skip
 
 
+def test_an_alert_asks_for_what_it_says() -> None:
+    groups = yaml.safe_load((REPOSITORY / "infra" / "observability" / "alerts.yml").read_text())["groups"]
+    asked = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
+    assert f'alias!="{CHALLENGER}"' in asked["NoModel"], "a pinned version's alias is its number"
+    left_out = re.findall(r'endpoint!~"([^"]+)"', asked["Errors"])
+    assert len(left_out) == asked["Errors"].count("bentoml_service_request_total") == 2
+    probes = OPEN - {"/", "/hooks/mlflow"}
+    assert all(re.fullmatch(pattern, probe) for pattern in left_out for probe in probes)
+    assert not any(re.fullmatch(pattern, "/predict") for pattern in left_out)
+
+
 def _exposed(metric: Any) -> list[str]:
     family = metric.describe()[0]
     endings = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
@@ -216,6 +238,86 @@ def test_make_up_takes_settings_by_their_own_names(tmp_path: Path) -> None:
     assert {name for name, variable in named if name != variable} == {"FERLINE_S3_ACCESS_KEY", "FERLINE_S3_SECRET_KEY"}
 
 
+def test_a_worker_has_as_many_threads_as_processors(tmp_path: Path) -> None:
+    """More than its limit allows are held up; natively there is no limit."""
+    worker = SERVICES["worker"]
+    assert worker["environment"]["OMP_NUM_THREADS"] == worker["deploy"]["resources"]["limits"]["cpus"]
+    pod = containers()["worker"]
+    assert {"name": "OMP_NUM_THREADS", "value": pod["resources"]["limits"]["cpu"]} in pod["env"]
+    assert not [p.name for p in read_programs(tmp_path, {}) if "OMP_NUM_THREADS" in p.environment]
+
+
+def test_what_env_says_holds_for_every_command(tmp_path: Path) -> None:
+    """A profile or a number of workers that one command names falls out of the next."""
+    example = (REPOSITORY / ".env.example").read_text()
+    assert re.search(r"^COMPOSE_PROFILES=$", example, re.M)
+    assert _resolve(SERVICES["worker"]["deploy"]["replicas"], {"WORKERS": "0"}) == "0"
+    manual = (REPOSITORY / "docs" / "operations.md").read_text()
+    assert "--profile" not in manual
+    stops = re.findall(r"docker compose stop ([\w -]+)", manual)
+    assert len(stops) == 2
+    assert all({"worker", "worker-gpu"} <= set(stop.split()) for stop in stops)
+
+
+def test_the_least_machine_of_the_manual_can_start_every_service(tmp_path: Path) -> None:
+    """Docker refuses a limit above the machine's processors: two."""
+    example = dict(re.findall(r"^(\w+)=(.*)$", (REPOSITORY / ".env.example").read_text(), re.M))
+    for variables in ({}, example):
+        limits = {name: _resolve(each["deploy"]["resources"]["limits"], variables) for name, each in SERVICES.items()}
+        assert {name: limit for name, limit in limits.items() if float(limit.get("cpus", 0)) > 2} == {}
+
+
+def test_a_browser_gets_through_by_every_address_that_the_manual_names(tmp_path: Path) -> None:
+    """Ports and proxies of one's own: MLflow refuses other names, and other origins what changes something."""
+    behind = {"MLFLOW_HOST": "mlflow.example.org", "MLFLOW_PORT": "5555", "PREFECT_PORT": "4444"}
+    programs = {p.name: p.environment for p in read_programs(tmp_path, behind)}
+    hosts = {
+        SERVICES["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"],
+        config_map()["MLFLOW_SERVER_ALLOWED_HOSTS"],
+    }
+    assert all({"127.0.0.1:*", "localhost:*"} <= set(each.split(",")) for each in hosts)
+    assert "mlflow.example.org" in programs["mlflow"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert programs["mlflow"]["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://mlflow.example.org"
+    of_prefect = {
+        each["PREFECT_SERVER_UI_API_URL"] for each in (programs["prefect"], environments("prefect"), config_map())
+    }
+    assert of_prefect == {"/api"}, "a page's own server, whatever its port or name"
+
+
+def test_make_up_names_artifacts_as_make_run_does(tmp_path: Path) -> None:
+    """Both open the same database, and `make run` without the server that alone knows mlflow-artifacts:/."""
+    home = tmp_path / "a home"
+    mlflow = {p.name: p for p in read_programs(home, {})}["mlflow"].environment
+    assert mlflow["MLFLOW_DEFAULT_ARTIFACT_ROOT"] == (home / "mlflow-artifacts").as_uri()
+    assert known("MLFLOW_DEFAULT_ARTIFACT_ROOT")
+    with_s3 = {p.name: p for p in read_programs(home, {}, {"s3:8333": "10.0.0.2:9000"})}["mlflow"].environment
+    assert "MLFLOW_DEFAULT_ARTIFACT_ROOT" not in with_s3, "through the server into the bucket"
+
+
+def test_a_path_of_the_settings_is_the_same_for_every_program_of_make_up(tmp_path: Path, monkeypatch) -> None:
+    """Each starts in a folder of its own, where a relative one would lead elsewhere."""
+    paths = {
+        f"FERLINE_{name.upper()}" for name, field in Settings.model_fields.items() if "Path" in str(field.annotation)
+    }
+    assert paths == {*PATHS, "FERLINE_HOME"}, "the home is made absolute by itself"
+    started: dict[str, str] = {}
+
+    def start(_: Path, programs: list[Program], outside: Mapping[str, str]) -> SimpleNamespace:
+        started.update(outside, **{k: v for program in programs for k, v in program.environment.items()})
+        return SimpleNamespace(poll=lambda: 0, wait=lambda: None, terminate=lambda: None, returncode=0)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FERLINE_HOME", str(tmp_path / "home"))
+    for name in PATHS:
+        monkeypatch.setenv(name, "infra/mine")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(supervise, "check_ports", lambda programs: None)
+    monkeypatch.setattr(supervise, "start", start)
+    with pytest.raises(typer.Exit):
+        up()
+    assert {started[name] for name in PATHS} == {str(tmp_path / "infra" / "mine")}
+
+
 def test_running_flows_keep_their_slots_when_prefects_server_restarts(tmp_path: Path) -> None:
     """Its leases are files below PREFECT_HOME, and that is a volume everywhere."""
     setting = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
@@ -257,6 +359,7 @@ def test_each_part_has_the_least_of_the_store() -> None:
     identities = {each["name"]: each for each in json.loads(text)["identities"]}
     for bucket in ("ferline", "mlflow"):
         assert all(action.endswith(f":{bucket}") for action in identities[bucket]["actions"])
+    assert {"-webdav=false", "-admin.ui=false"} <= set(SERVICES["s3"]["command"]), "neither asks for a key"
     given = {name: json.dumps(environments(name)) for name in SERVICES}
     assert {name for name, text in given.items() if "S3_ADMIN" in text} == {"setup", "operations"}
 
@@ -293,15 +396,44 @@ def test_mlflows_users_outlive_its_container() -> None:
     assert read["mlflow"]["default_permission"] == "READ"
 
 
+def test_mlflows_bucket_is_named_to_its_server_alone() -> None:
+    """Whoever is told it looks there (`ferline doctor`), and no other S3 user may."""
+    name, bucket = "MLFLOW_ARTIFACTS_DESTINATION", SERVICES["mlflow"]["environment"]["MLFLOW_ARTIFACTS_DESTINATION"]
+    assert name not in config_map()
+    told = {own: each["env"] for own, each in containers().items() if name in str(each.get("env"))}
+    assert told == {"mlflow": [{"name": name, "value": bucket}]}
+    assert {own for own in SERVICES if name in environments(own)} == {"mlflow", "operations"}
+
+
+def test_jobs_of_ones_own_find_what_kustomize_makes() -> None:
+    """They are applied without it: its names must be the ones that stand in the files."""
+    (kustomization,) = (each for each in MANIFESTS if each["kind"] == "Kustomization")
+    made = {each["name"] for each in kustomization["configMapGenerator"]}
+    assert kustomization["generatorOptions"]["disableNameSuffixHash"]
+    asked = {source["configMapRef"]["name"] for each in containers().values() for source in each["envFrom"]
+             if "configMapRef" in source}  # fmt: skip
+    assert asked == made
+    manual = (REPOSITORY / "docs" / "operations.md").read_text()
+    named = {
+        name for line in re.findall(r"kubectl -n ferline scale (.+)", manual) for name in re.findall(r"/(\w+)", line)
+    }
+    assert named == {each["metadata"]["name"] for each in MANIFESTS if each["kind"] in ("Deployment", "StatefulSet")}
+
+
+def test_the_autoscaler_alone_says_how_many() -> None:
+    (scaler,) = (each for each in MANIFESTS if each["kind"] == "HorizontalPodAutoscaler")
+    target = scaler["spec"]["scaleTargetRef"]
+    (scaled,) = (each for each in MANIFESTS if each["kind"] == target["kind"])
+    assert scaled["metadata"]["name"] == target["name"]
+    assert "replicas" not in scaled["spec"], "`kubectl apply` would set it again"
+
+
 def test_a_pod_has_its_own_secrets() -> None:
     """The databases' passwords and the administrator's keys are in the pods that need them, and in no other."""
-    named: dict[str, list[str]] = {}
-    for each in MANIFESTS:
-        if each["kind"] in ("Deployment", "StatefulSet", "Job"):
-            (container,) = each["spec"]["template"]["spec"]["containers"]
-            named[each["metadata"]["name"]] = [
-                source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source
-            ]
+    named = {
+        name: [source["secretRef"]["name"] for source in each["envFrom"] if "secretRef" in source]
+        for name, each in containers().items()
+    }
     assert named == {"prefect": ["ferline-prefect"], "mlflow": ["ferline-mlflow"], "setup": ["ferline-admin"],
                      "worker": ["ferline", "ferline-worker"], "service": ["ferline"], "dashboard": []}  # fmt: skip
     manual = (REPOSITORY / "docs" / "operations.md").read_text()
@@ -319,6 +451,8 @@ def test_prometheus_asks_with_a_key_in_the_cluster_too() -> None:
         "scrape_configs"
     ]
     assert job["authorization"] == composed["authorization"]
+    alerts = (REPOSITORY / "infra" / "observability" / "alerts.yml").read_text()
+    assert {job["job_name"], composed["job_name"]} == set(re.findall(r'job="(\w+)"', alerts))
     keep, *added = job["relabel_configs"]
     (service,) = (each for each in MANIFESTS if each["kind"] == "StatefulSet")
     assert service["spec"]["template"]["metadata"]["labels"]["app"] == keep["regex"]
@@ -340,3 +474,22 @@ def test_every_line_of_the_threat_table_names_a_test_that_is_there() -> None:
     named = re.findall(r"`(test_\w+)`", (REPOSITORY / "docs" / "threats.md").read_text())
     assert len(named) > 20
     assert [name for name in named if f"def {name}(" not in known] == []
+
+
+@pytest.mark.parametrize(("told", "status", "made"), [("", 1, []), ("1", 0, ["setup", "test", "test-stack"])])
+def test_ci_is_not_green_without_the_stack_unless_told(tmp_path: Path, told: str, status: int, made: list[str]) -> None:
+    """Stack tests skip where PostgreSQL is missing. A copy of the script: it clears the folder it lies in."""
+    script, stubs = tmp_path / ".ci" / "run", tmp_path / "bin"
+    programs = {"id": "echo 0", "dpkg": "exit 1", "apt-get": "exit 100", "make": 'echo "$1" >> made'}
+    files = {stubs / name: f"#!/bin/sh\n{line}\n" for name, line in programs.items()}
+    for file, text in {**files, script: (REPOSITORY / ".ci" / "run").read_text()}.items():
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755)
+    (tmp_path / "made").touch()
+    path = f"{stubs}:/usr/bin:/bin"
+    done = subprocess.run(
+        [script], env={"PATH": path, "FERLINE_CI_WITHOUT_STACK": told}, capture_output=True, text=True
+    )
+    assert done.returncode == status, done.stderr
+    assert (tmp_path / "made").read_text().split() == made
