@@ -1,9 +1,10 @@
 """False alarms and power of the drift policy: `python -m benchmarks.alarms [--fer2013 SOURCE] [--save]`.
 
 The registered model answers faces that it has never seen. Without a shift: pairs of windows on end, and how often the
-alarm is raised (5 % of 200 at most). With one, at half and at full strength: how many windows of 500 are found.
-Drawn faces by default, for a champion of `make run`; with --fer2013 the real PublicTest, half of it as the reference,
-windows of the other half as they are, and blurred, darkened, compressed and cut anew.
+alarm is raised (5 % of 200 at most), against references drawn of the same faces. With one, at half and at full
+strength: how many windows of 500 are found, against one reference of other faces. Drawn faces by default, for a
+champion of `make run`, and its registered reference; with --fer2013 the real PublicTest: one half is the reference of
+the changed ones, the other is looked at as it is, and blurred, darkened, compressed and cut anew.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageFilter
+from scipy.stats import binomtest
 
 from benchmarks.record import machine, save
 from components.dataset import open_dataset
@@ -69,8 +71,8 @@ def pool(artifact: Path, images: Images, labels: npt.NDArray[np.int64]) -> Pool:
     return Pool(table, answers.embedding, answers.probabilities)
 
 
-def false_alarms(calm: Pool, size: int, policy: DriftPolicy, pairs: int) -> tuple[float, float]:
-    """(share of single windows that drift, share of pairs of which both do).
+def false_alarms(calm: Pool, size: int, policy: DriftPolicy, pairs: int) -> tuple[int, int]:
+    """(how many of the 2 `pairs` single windows drift, how many pairs of which both do).
 
     A reference errs too, and every window is held against it: so ten pairs share one, drawn anew, of `size` faces.
     """
@@ -82,7 +84,13 @@ def false_alarms(calm: Pool, size: int, policy: DriftPolicy, pairs: int) -> tupl
         rows = np.random.default_rng(seed).permutation(mixed[size:])[: 2 * ROWS]
         drifted = [detect(reference, calm.window(part), policy).drifted for part in np.split(rows, 2)]
         single, both = single + sum(drifted), both + all(drifted)
-    return single / (2 * pairs), both / pairs
+    return single, both
+
+
+def rate(hits: int, trials: int) -> str:
+    """A share in words, with its count and 95 % interval (Wilson 1927, as if the trials were independent)."""
+    low, high = binomtest(hits, trials).proportion_ci(method="wilson")
+    return f"{hits / trials:.1%} ({hits} of {trials}; 95 %: {100 * low:.1f} to {100 * high:.1f} %)"
 
 
 def power(reference: Reference, shifted: Pool, policy: DriftPolicy, windows: int) -> tuple[float, str]:
@@ -180,12 +188,13 @@ def main() -> None:
             for shift in SHIFTS
             for strength in STRENGTHS
         )
-    single, both = false_alarms(calm, min(len(reference.table), len(calm.table) - 2 * ROWS), policy, options.pairs)
-    print(f"reference: {len(reference.table)} faces; windows of {ROWS} of {len(calm.table)} others")
-    print(
-        f"no drift:  {single:.1%} of windows drift, {both:.1%} of {options.pairs} pairs raise the alarm (5 % allowed)"
-    )
-    rows = [["no drift", f"{single:.4f}", f"{both:.4f}", ""]]
+    size = min(len(reference.table), len(calm.table) - 2 * ROWS)
+    single, both = false_alarms(calm, size, policy, options.pairs)
+    print(f"no drift:  references of {size} of {len(calm.table)} faces, ten pairs to one, windows of {ROWS} others")
+    print(f"           windows that drift: {rate(single, 2 * options.pairs)}")
+    print(f"           pairs that alarm:   {rate(both, options.pairs)}, 5 % allowed")
+    print(f"shifts:    one reference of {len(reference.table)} other faces, windows of {ROWS}")
+    rows = [["no drift", f"{single / (2 * options.pairs):.4f}", f"{both / options.pairs:.4f}", ""]]
     for name, make in shifted:
         found, checks = power(reference, make(), policy, options.windows)
         rows.append([name, f"{found:.4f}", "", checks])

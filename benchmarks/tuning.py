@@ -1,7 +1,8 @@
 """Threads, workers and batch size of the service: `python -m benchmarks.tuning [--save] [--seconds 6]`.
 
-The champion of FERLINE_HOME over HTTP at 32 clients (hey), with one setting changed at a time: threads of ONNX Runtime,
-processes that answer, most faces in one run of the model. The first line is what `make serve` does.
+The champion of FERLINE_HOME over HTTP at 32 clients (hey), one run a setting: threads of ONNX Runtime, processes that
+answer, most faces in one run of the model. The first line is what `make serve` does; the others change one of the
+three, and one line both threads and processes.
 """
 
 import argparse
@@ -40,7 +41,7 @@ class Setting:
 
 
 def settings(cores: int) -> list[Setting]:
-    """The shipped one, and those that differ in one thing."""
+    """The shipped one, those that differ in one thing, and one thread in each of as many processes as cores."""
     shipped = Setting(cores, 1, 64)
     return [
         shipped, Setting(1, 1, 64), Setting(1, cores, 64), Setting(cores, cores, 64), Setting(cores, 1, 1),

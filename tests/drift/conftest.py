@@ -14,19 +14,22 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 Make = Callable[..., Window]
 
 
-def table(rows: int, seed: int, darker: float = 0.0, happy: float = 0.2) -> tuple[pd.DataFrame, np.ndarray]:
+def table(
+    rows: int, seed: int, darker: float = 0.0, flatter: float = 0.0, blurrier: float = 0.0, unsure: float = 0.0,
+    happy: float = 0.2,
+) -> tuple[pd.DataFrame, np.ndarray]:  # fmt: skip
     """Rows of a log whose model is right as often as it is confident."""
     rng = np.random.default_rng(seed)
     answers = np.where(rng.random(rows) < happy, 3, rng.integers(0, 7, rows))
-    sure = rng.uniform(0.3, 1.0, rows)
+    sure = rng.uniform(0.3, 1.0, rows) - unsure
     probabilities = np.repeat(((1 - sure) / 6)[:, None], 7, axis=1)
     probabilities[np.arange(rows), answers] = sure
     right = rng.random(rows) < sure
     frame = pd.DataFrame(
         {
-            "brightness": rng.normal(120 - darker, 25, rows), "contrast": rng.normal(50, 9, rows),
-            "sharpness": rng.gamma(2, 300, rows), "answer": answers, "confidence": sure, "uncertain": sure < 0.4,
-            "label": np.where(right, answers, (answers + rng.integers(1, 7, rows)) % 7),
+            "brightness": rng.normal(120 - darker, 25, rows), "contrast": rng.normal(50 - flatter, 9, rows),
+            "sharpness": rng.gamma(2, 300 * (1 - blurrier), rows), "answer": answers, "confidence": sure,
+            "uncertain": sure < 0.4, "label": np.where(right, answers, (answers + rng.integers(1, 7, rows)) % 7),
         }
     )  # fmt: skip
     return frame, probabilities.astype(np.float32)
@@ -41,10 +44,10 @@ def reference() -> Reference:
 @pytest.fixture(scope="session")
 def make_window() -> Make:
     def make(
-        rows: int = 500, seed: int = 5, day: int = 0, darker: float = 0.0, happy: float = 0.2, moved: float = 0.0,
-        labels: int = 0, wrong: bool = False, tags: tuple[str, ...] = ("",), version: str = "3",
+        rows: int = 500, seed: int = 5, day: int = 0, moved: float = 0.0, labels: int = 0, wrong: bool = False,
+        tags: tuple[str, ...] = ("",), version: str = "3", **shift: float,
     ) -> Window:  # fmt: skip
-        frame, probabilities = table(rows, seed, darker, happy)
+        frame, probabilities = table(rows, seed, **shift)
         rng, since = np.random.default_rng(seed), NOON + timedelta(days=day)
         ids = sorted(id_at(since + timedelta(seconds=k), rng.bytes(10)) for k in range(rows))
         frame = frame.assign(id=ids, tag=[tags[k % len(tags)] for k in range(rows)])

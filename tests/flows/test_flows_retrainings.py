@@ -29,3 +29,4 @@ def test_the_next_one_waits_for_cool_down_and_cap(tmp_path: Path) -> None:
     assert hindrance(started(store), policy, now + timedelta(hours=3)) == ""
     assert start(store, started(store), "drift", "2", "datasets/b")
     assert "the cap is 2" in hindrance(started(store), policy, now + timedelta(hours=3))
+    assert hindrance(started(store), policy, now + timedelta(hours=25)) == ""

@@ -9,6 +9,7 @@ from components.balancing import BalanceRecipe, DataRecipe, build_sample
 from components.dataset import PRODUCTION, open_dataset
 from components.errors import DataError
 from components.ingest import NewFaces, extend, new_faces
+from components.ingest.duplicates import pixel_hashes
 from components.ingest.synthetic import SyntheticOptions, generate
 from components.labels import PUBLIC_TEST, TEST_SPLITS, TRAINING
 
@@ -46,6 +47,17 @@ def test_new_images_are_training_or_held_back_and_never_both(extended) -> None:
     assert (made.added, made.kept_back) == (len(new), len(held_back.manifest))
     assert 0.2 < made.kept_back / 200 < 0.4
     assert dataset.info.origin.kind == "feedback"
+
+
+def test_every_new_image_keeps_its_own_label_and_prediction(tiny_dataset, extended) -> None:
+    given = new_faces(tiny_dataset, production(200))
+    sources = [f"{PRODUCTION}{id}" for id in given.ids]
+    told = dict(zip(pixel_hashes(given.images), zip(given.labels, sources, strict=True), strict=True))
+    for version in extended[1:]:
+        new = version.manifest["source"].str.startswith(PRODUCTION).to_numpy()
+        digests = pixel_hashes(np.asarray(version.images)[new])
+        found = list(zip(version.labels[new], version.manifest["source"][new], strict=True))
+        assert found == [told[digest] for digest in digests]
 
 
 @given(st.integers(0, 1000))

@@ -9,6 +9,7 @@ import pytest
 
 from components.journal import Journal, Logbook
 from components.journal.compare import COLUMNS, compare
+from components.labels import CLASSES
 from components.store import LocalStore
 
 
@@ -42,8 +43,12 @@ def test_versions_are_told_in_their_order_with_their_own_figures() -> None:
     figures = found.versions[0]
     assert figures.predictions == 600
     assert figures.roles == ("champion",)
-    assert figures.latency_ms == pytest.approx(first["latency_ms"].median())
-    assert sum(figures.shares.values()) == pytest.approx(1)
+    assert figures.latency_ms == pytest.approx(np.median(first["latency_ms"]))
+    assert figures.latency_ms_p99 == pytest.approx(np.percentile(first["latency_ms"], 99))
+    assert figures.confidence == pytest.approx(np.mean(first["confidence"]))
+    assert figures.uncertain == pytest.approx(np.mean(first["uncertain"]))
+    shares = np.bincount(first["answer"], minlength=7) / 600
+    assert figures.shares == pytest.approx(dict(zip(CLASSES, shares, strict=True)))
     assert figures.quality is not None
     assert figures.quality.labelled == 300
     assert figures.quality.accuracy == pytest.approx((told["answer"] == told["label"]).mean())
@@ -57,6 +62,7 @@ def test_a_pair_is_compared_on_the_faces_both_have_seen() -> None:
     assert (pair.one, pair.other, pair.faces, pair.labelled) == ("1", "2", 600, 300)
     assert pair.agreement == pytest.approx((one["answer"] == two["answer"]).mean())
     assert pair.agreement_interval.low < pair.agreement < pair.agreement_interval.high
+    assert pair.confidence_difference == pytest.approx(np.mean(two["confidence"]) - np.mean(one["confidence"]))
     assert pair.macro_f1_difference is not None
     assert 0.05 < pair.macro_f1_difference.low < 0.2 < pair.macro_f1_difference.high < 0.4
 

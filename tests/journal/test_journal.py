@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.errors import PredictionNotFound, StoreUnreachable
-from components.journal import Journal, Logbook, Spool
+from components.journal import Journal, Logbook, Spool, lineage
 from components.journal.logbook import retention_edge
 from components.labels import CLASSES
-from components.predictions import day_of, made_at
+from components.predictions import Label, day_of, made_at
 from components.store import LocalStore, Store
 from tests.journal.conftest import FAR_AHEAD, LONG_AGO, made, prediction, ship_and_die
 
@@ -242,6 +242,25 @@ def test_a_label_told_again_wins_over_another_machines(store: Store, tmp_path: P
     assert one.logbook.label(id) == 3
 
 
+def test_a_label_replaced_while_the_first_is_on_its_way_goes_the_next_time(journal: Journal) -> None:
+    row = prediction()
+    journal.spool.add([row])
+    journal.label(row.id, 3)
+    add_labels = journal.logbook.add_labels
+
+    def replaced_meanwhile(labels: list[Label]) -> None:
+        add_labels(labels)
+        assert journal.label(row.id, 4, replace=True) == 3
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(journal.logbook, "add_labels", replaced_meanwhile)
+        journal.ship()
+    assert journal.logbook.label(row.id) == 3
+    journal.ship()
+    assert journal.logbook.label(row.id) == 4
+    assert journal.spool.unshipped_labels() == []
+
+
 def test_of_many_labels_at_once_one_is_first(journal: Journal) -> None:
     row = prediction()
     journal.spool.add([row])
@@ -269,6 +288,28 @@ def test_what_is_older_than_it_is_kept_goes(journal: Journal) -> None:
     with pytest.raises(PredictionNotFound):
         journal.label(old.id, 1)
     assert Journal(journal.spool.file.parent, journal.logbook, 0).prune() == []
+
+
+def test_a_label_that_still_waits_outlives_a_prune(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "log", Logbook(LocalStore(tmp_path / "store")), 30)
+    old = prediction(made(datetime.now(UTC) - timedelta(days=40)))
+    journal.spool.add([old])
+    journal.label(old.id, 1)
+    journal.prune()
+    assert [(label.id, label.label) for label in journal.spool.unshipped_labels()] == [(old.id, 1)]
+    journal.ship()
+    journal.prune()
+    assert journal.spool.label(old.id) is None
+
+
+def test_a_prune_takes_dataset_versions_of_what_is_older_than_it_is_kept(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    (tmp_path / "version").mkdir()
+    uris = {name: store.put_folder(tmp_path / "version", f"datasets/{name}") for name in ("old", "new")}
+    lineage.note(store, "old", [uris["old"]], [made(datetime.now(UTC) - timedelta(days=40))])
+    lineage.note(store, "new", [uris["new"]], [made(datetime.now(UTC))])
+    Journal(tmp_path / "log", Logbook(store), 30).prune()
+    assert (store.exists(uris["old"]), store.exists(uris["new"])) == (False, True)
 
 
 def test_a_full_disk_is_an_error_of_sqlite_and_leaves_the_rows_that_were_there(tmp_path: Path) -> None:

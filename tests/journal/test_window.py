@@ -38,7 +38,7 @@ def test_an_id_tells_its_moment_and_ids_of_one_moment_differ() -> None:
 
 
 def test_only_live_predictions_of_the_version_in_the_time_are_read(logbook: Logbook) -> None:
-    ours = [prediction(k) for k in range(10)]
+    ours = [prediction(k, role=("champion", "canary", "pinned")[k % 3]) for k in range(10)]
     shadow = prediction(0, "4", "shadow", ours[0].id)
     write(logbook, [*ours, shadow, prediction(2, "2"), prediction(3, role="offline"), prediction(9999)])
     window = read_window(logbook, "3", NOON, NOON + timedelta(hours=1), 100)
