@@ -37,9 +37,9 @@ def recorded(service, least: int = 0, seconds: float = 20) -> pd.DataFrame:
 
 
 def gauge(service, name: str) -> float:
-    """A figure without labels from /metrics."""
-    (value,) = (line.split()[1] for line in service.get("/metrics").text.splitlines() if line.startswith(f"{name} "))
-    return float(value)
+    """A figure without labels from /metrics; 0 before it is first set."""
+    lines = service.get("/metrics").text.splitlines()
+    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 def test_an_answer_is_logged_as_it_was_given(served, face: bytes, tiny_dataset: Dataset) -> None:
