@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,34 +15,49 @@ pytestmark = pytest.mark.e2e  # each runs whole pipelines
 STRICT = "gate: {macro_f1_floor: 0.99}\n"
 
 
-def test_a_challenger_may_wait_for_a_promotion_by_hand_and_be_rolled_back(promoted: Promoted) -> None:
-    bench, _ = promoted
-    waiting = bench.document(*TINY, "--set", "seed=4", "--no-promote")
-    assert (waiting["verdict"], waiting["champion"]) == ("Waiting", "1")
-    assert bench.document("models", "promote", "challenger") == {"champion": "2"}
-    assert bench.document("models", "rollback", "--reason", "complaints") == {"champion": "1"}
-    moves = [(e["action"], e["to_version"]) for e in bench.document("models", "history") if e["action"] != "register"]
-    assert moves == [("promote", "1"), ("promote", "2"), ("rollback", "1")]
-
-
-def test_a_rejected_challenger_is_kept_and_marked_and_the_champion_stays(promoted: Promoted) -> None:
+@pytest.fixture
+def strict(promoted: Promoted, lenient_policy: Path) -> Iterator[Bench]:
+    """The bench of `promoted` while its gate lets nothing pass."""
     bench, _ = promoted
     bench.gate(STRICT)
-    done = bench.ferline(*TINY, "--set", "seed=5", "--json")
-    outcome = json.loads(done.stdout)
-    assert (done.returncode, outcome["verdict"], outcome["champion"]) == (4, "Rejected", "1")
-    assert "Finished in state Rejected" in done.stderr
-    statuses = {v["version"]: v["status"] for v in bench.document("models", "list")}
-    assert statuses["3"] == "rejected"
-    assert statuses["1"] == "champion"
+    yield bench
+    bench.gate((lenient_policy / "gate.yaml").read_text())
 
 
-def test_a_rejected_one_is_promoted_by_force_with_a_reason_alone(promoted: Promoted) -> None:
+def champion(bench: Bench) -> str:
+    """The version that is champion now."""
+    (version,) = (v["version"] for v in bench.document("models", "list") if "champion" in v["aliases"])
+    return str(version)
+
+
+def test_a_challenger_may_wait_for_a_promotion_by_hand_and_be_rolled_back(promoted: Promoted) -> None:
     bench, _ = promoted
-    assert bench.ferline("models", "promote", "3").returncode == 4
-    assert bench.ferline("models", "promote", "3", "--force").returncode == 4
-    assert bench.document("models", "promote", "3", "--force", "--reason", "a try") == {"champion": "3"}
-    last = bench.document("models", "history")[-1]
+    before = champion(bench)
+    waiting = bench.document(*TINY, "--set", "seed=4", "--no-promote")
+    assert (waiting["verdict"], waiting["champion"]) == ("Waiting", before)
+    challenger = bench.document("models", "promote", "challenger")["champion"]
+    assert challenger != before
+    assert bench.document("models", "rollback", "--reason", "complaints") == {"champion": before}
+    moves = [(e["action"], e["to_version"]) for e in bench.document("models", "history") if e["action"] != "register"]
+    assert moves[-3:] == [("promote", before), ("promote", challenger), ("rollback", before)]
+
+
+def test_a_rejected_challenger_is_kept_and_promoted_by_force_with_a_reason_alone(strict: Bench) -> None:
+    before = champion(strict)
+    done = strict.ferline(*TINY, "--set", "seed=5", "--json")
+    outcome = json.loads(done.stdout)
+    assert (done.returncode, outcome["verdict"], outcome["champion"]) == (4, "Rejected", before)
+    assert "Finished in state Rejected" in done.stderr
+    rejected = strict.document("models", "history")[-1]
+    assert (rejected["action"], rejected["decision_uri"]) == ("reject", outcome["decision_uri"])
+    version = rejected["to_version"]
+    statuses = {v["version"]: v["status"] for v in strict.document("models", "list")}
+    assert (statuses[version], statuses[before]) == ("rejected", "champion")
+    assert strict.ferline("models", "promote", version).returncode == 4
+    assert strict.ferline("models", "promote", version, "--force").returncode == 4
+    forced = strict.document("models", "promote", version, "--force", "--reason", "a try")
+    assert forced == {"champion": version}
+    last = strict.document("models", "history")[-1]
     assert (last["forced"], last["reason"]) == (True, "a try")
 
 
@@ -55,10 +71,9 @@ def test_drawn_faces_replace_no_model_of_photographs_by_themselves(bench: Bench)
 
 
 def test_labels_are_audited_and_a_run_trained_elsewhere_without_the_worst_goes_on_to_the_gate(
-    promoted: Promoted, tmp_path: Path, lenient_policy: Path
+    promoted: Promoted, tmp_path: Path
 ) -> None:
     bench, outcome = promoted
-    bench.gate((lenient_policy / "gate.yaml").read_text())  # another test left a strict one
     audit = ("data", "audit", outcome["dataset_uri"], "--tiny", "--folds", "2", "--set", "epochs=1")
     found = bench.document(*audit)
     assert found["images"] == 560

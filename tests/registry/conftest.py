@@ -31,10 +31,10 @@ from components.store import Store, open_store
 SIDE = 12
 
 
-def write_model(path: Path, seed: int) -> None:
+def write_model(path: Path, seed: int, side: int = SIDE) -> None:
     """An ONNX graph with the ends of an exported model: images -> probabilities, embedding."""
     rng = np.random.default_rng(seed)
-    weights = {"into": rng.normal(0, 0.01, (SIDE * SIDE, 4)), "out": rng.normal(0, 1, (4, 7))}
+    weights = {"into": rng.normal(0, 0.01, (side * side, 4)), "out": rng.normal(0, 1, (4, 7))}
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["floats"], ["flat"]),
@@ -45,7 +45,7 @@ def write_model(path: Path, seed: int) -> None:
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["B", SIDE, SIDE])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["B", side, side])],
         [
             helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["B", 7]),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["B", 4]),

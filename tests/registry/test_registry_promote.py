@@ -6,7 +6,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from components.dataset import file_sha256
 from components.errors import ChampionChanged, GateError, ModelNotFound, RegistryError
@@ -91,6 +94,17 @@ def test_a_rejected_challenger_is_marked_and_kept(desk, tmp_path):
     assert (desk.registry.download("4", tmp_path) / "model.onnx").is_file()
 
 
+def test_the_champion_is_not_rejected(desk):
+    desk.promote("1", desk.decide("1", None))
+    before = desk.aliases(), desk.statuses(), history(desk.store, "faces")
+    with pytest.raises(GateError, match="version 1 is champion; roll back to replace it"):
+        reject(
+            desk.registry, desk.store, version="1", decision=desk.decide("1", None, "reject"),
+            decision_uri="decisions/1.json", who="tests", lock_folder=desk.locks,
+        )  # fmt: skip
+    assert (desk.aliases(), desk.statuses(), history(desk.store, "faces")) == before
+
+
 def test_rollback_gives_the_place_back_and_is_recorded(desk):
     desk.promote("1", desk.decide("1", None))
     desk.promote("2", desk.decide("2", "1"))
@@ -123,8 +137,16 @@ def test_rollback_goes_only_to_what_was_champion(desk):
         desk.rollback("1")
 
 
-@pytest.mark.parametrize("damage", ["lost", "changed", "garbage"])
-def test_rollback_to_a_broken_target_is_refused(empty_desk, package, damage):
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("lost", "lacks model.onnx"),
+        ("garbage", "does not answer"),
+        ("nan", "differs from its stored examples by nan"),
+        ("exchanged", "not the registered"),
+    ],
+)
+def test_rollback_to_a_broken_target_is_refused(empty_desk, package, damage, words):
     desk = empty_desk
     for seed in (1, 2):
         version = desk.register(package(seed)).version
@@ -136,11 +158,22 @@ def test_rollback_to_a_broken_target_is_refused(empty_desk, package, damage):
     elif damage == "garbage":
         model.write_bytes(b"no graph")
     else:
-        model.write_bytes(model.read_bytes() + b"\x00\x00")
-    with pytest.raises(RegistryError):
+        rewrite(model, damage)
+    with pytest.raises(RegistryError, match=words):
         desk.rollback()
     assert desk.aliases() == {"champion": "2", "previous": "1"}
     assert desk.actions()[-1] == ("promote", "2")
+
+
+def rewrite(model: Path, damage: str) -> None:
+    """Another file that loads: one that answers nan, or one that answers as before."""
+    graph = onnx.load(model)
+    if damage == "nan":
+        weights = graph.graph.initializer[-1]
+        weights.CopyFrom(numpy_helper.from_array(np.full(weights.dims, np.nan, np.float32), weights.name))
+    else:
+        graph.producer_name = "somebody else"
+    onnx.save(graph, model)
 
 
 def test_the_files_of_a_checked_model_do_not_stay(desk, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import onnx
 import pytest
 
 from components.errors import ModelNotFound, RegistryError
@@ -104,6 +105,22 @@ def test_what_a_killed_download_left_goes_with_a_later_one(shelf) -> None:
     assert young.exists()
 
 
+def test_a_copy_that_nobody_goes_back_to_goes_with_the_next_swap(shelf, packages) -> None:
+    following, pinned = champion(shelf), champion(shelf, "1")
+    assert following.refresh()
+    assert pinned.refresh()
+    pinned_folder, left, young = pinned.model().folder, following.home / "8-left", following.home / "9-young"
+    left.mkdir()
+    young.mkdir()
+    long_ago = time.time() - 2 * ABANDONED_S
+    for folder in (pinned_folder, left):
+        os.utime(folder, (long_ago, long_ago))
+    shelf.promote(packages["second"])
+    assert following.refresh()
+    copies = {path for path in following.home.iterdir() if path.is_dir()}
+    assert copies == {pinned_folder, young, following.model().folder}
+
+
 def test_a_version_registered_before_there_was_a_threshold_is_never_uncertain(shelf) -> None:
     folder = shelf.registry.download("1", shelf.home / "old")
     path = folder / "extra_files" / "package.json"
@@ -112,6 +129,15 @@ def test_a_version_registered_before_there_was_a_threshold_is_never_uncertain(sh
     assert load_model(folder, shelf.registry.get("1")).package["uncertain_below"] == 0
     path.write_text(json.dumps({**facts, "schema_version": 99}))
     with pytest.raises(RegistryError, match="schema_version 99"):
+        load_model(folder, shelf.registry.get("1"))
+
+
+def test_an_exchanged_model_is_not_served_though_it_answers_alike(shelf) -> None:
+    folder = shelf.registry.download("1", shelf.home / "exchanged")
+    graph = onnx.load(folder / "model.onnx")
+    graph.producer_name = "somebody else"
+    onnx.save(graph, folder / "model.onnx")
+    with pytest.raises(RegistryError, match="not the registered"):
         load_model(folder, shelf.registry.get("1"))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from components.errors import NoFace
 from components.ingest.synthetic import SyntheticOptions, generate
-from serving.faces import cut_faces, find_faces
+from serving.faces import cut_faces
 from serving.pictures import read_picture
 
 SIZE = (48, 48)
@@ -62,8 +62,14 @@ def test_a_margin_reaches_past_the_edge_by_repeating_it(portrait: np.ndarray) ->
     (face,) = cut_faces(portrait, "largest", SIZE)
     box = face.box
     close = portrait[box.top : box.top + box.height + 20, box.left : box.left + box.width + 20]
-    assert find_faces(close)
-    assert cut_faces(close, "largest", SIZE, margin=0.5)[0].crop.shape == SIZE
+    (near,) = cut_faces(close, "largest", SIZE, margin=0.5)
+    box, extra = near.box, round(0.5 * near.box.width)
+    assert box.top < extra
+    assert box.left < extra
+    wide = np.pad(close, extra, mode="edge")  # its pixel (0, 0) is (-extra, -extra) of the picture
+    expected = wide[box.top : box.top + box.height + 2 * extra, box.left : box.left + box.width + 2 * extra]
+    assert np.array_equal(near.cut, expected)
+    assert near.crop.shape == SIZE
 
 
 @pytest.mark.parametrize("mode", ["auto", "largest", "all"])

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from components.errors import BadPicture, RequestError
+from components.evaluation.scoring import Outputs
 from components.journal import Journal, Logbook
 from components.predictions import Prediction
 from components.store import LocalStore
@@ -121,6 +122,27 @@ def test_faces_whose_clients_have_gone_are_not_asked_about() -> None:
 
     asyncio.run(ask())
     assert model.asked == 1
+
+
+class Sure:
+    """A model that answers one class."""
+
+    def __init__(self, label: int) -> None:
+        self.label = label
+
+    def answer(self, crops: np.ndarray) -> Outputs:
+        return Outputs(np.eye(7, dtype=np.float32)[[self.label] * len(crops)])
+
+
+def test_faces_for_two_models_that_wait_together_are_answered_by_their_own() -> None:
+    models, crop = (Sure(0), Sure(1)), np.zeros((48, 48), np.uint8)
+
+    async def ask() -> list[int]:
+        batcher = Batcher()
+        answers = await asyncio.gather(*(batcher.ask(models[k % 2], crop) for k in range(8)))
+        return [int(answer.probabilities.argmax()) for answer in answers]
+
+    assert asyncio.run(ask()) == [0, 1] * 4
 
 
 def test_a_full_queue_of_shadows_refuses_by_itself() -> None:

@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,28 @@ def test_of_many_local_writers_one_creates(tmp_path: Path) -> None:
         thread.join()
     assert sum(won) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["claim"]
+
+
+class Taken(BaseHTTPRequestHandler):
+    """A server on which every name has just been taken by another writer."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(412 if self.headers["If-None-Match"] == "*" else 200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_name_that_another_takes_after_the_look_is_not_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), Taken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store = S3Store("s3://faces/x", f"127.0.0.1:{server.server_port}", "k", "s", "us-east-1")
+        monkeypatch.setattr(store, "_stat", lambda uri: False)
+        made = store.create("claim", b"second")
+        server.shutdown()
+    assert not made
 
 
 def full(*_: object, **__: object) -> None:
