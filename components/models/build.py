@@ -75,7 +75,7 @@ def build_model(recipe: ModelRecipe) -> FaceModel:
 
 
 def save_model(model: FaceModel, file: Path) -> None:
-    """Write a network's tensors; with a ViT's what its recipe leaves to its first weights, which need not outlive it."""
+    """Write a network's tensors; of a ViT also what its first weights decided, which need not outlive it."""
     config = model.backbone.vit.config if isinstance(model.backbone, ViTBackbone) else None
     metadata = {VIT_CONFIG: config.to_json_string(use_diff=False)} if config else None
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, file, metadata)
