@@ -1,7 +1,7 @@
 """Pictures made worse, each way in five strengths, for small gray faces.
 
 After Hendrycks & Dietterich 2019 (arXiv 1903.12261). What is drawn at random is drawn alike at every strength, so that
-strengths differ in nothing else.
+strengths differ in nothing else. Images are changed some at a time: in floats, all would take several times their size.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,9 @@ from components.evaluation.behaviour import Images, jpeg, relight, tilt, to_pixe
 
 SEED = 0
 GRAY = 128
+PART = 2048
+"""Images changed at a time, an even number: as float32 at 48 px, 19 MB."""
+Change = Callable[[Images, float], Images]
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,20 @@ class Corruption:
     unit: str
     strengths: tuple[float, float, float, float, float]
     """Weakest first."""
-    change: Callable[[Images, float], Images]
+    change: Change
     """Images uint8 [N, H, W] and a strength -> images of the same shape."""
+
+
+def in_parts(change: Change) -> Change:
+    """The same change, its memory beyond the result's that of one part; it is asked for the parts in order."""
+
+    def whole(images: Images, strength: float) -> Images:
+        changed = np.empty_like(images)
+        for start in range(0, len(images), PART):
+            changed[start : start + PART] = change(images[start : start + PART], strength)
+        return changed
+
+    return whole
 
 
 def flatten(images: Images, kept: float) -> Images:
@@ -40,8 +55,12 @@ def blur(images: Images, deviation: float) -> Images:
 
 def add_noise(images: Images, deviation: float) -> Images:
     """Gaussian noise of a deviation in gray levels, drawn for each pixel."""
-    grain = np.random.default_rng(SEED).standard_normal(images.shape, dtype=np.float32)
-    return to_pixels(images + np.float32(deviation) * grain)
+    generator = np.random.default_rng(SEED)
+
+    def grainy(part: Images, deviation: float) -> Images:
+        return to_pixels(part + np.float32(deviation) * generator.standard_normal(part.shape, dtype=np.float32))
+
+    return in_parts(grainy)(images, deviation)
 
 
 def occlude(images: Images, share: float) -> Images:
@@ -63,13 +82,15 @@ def turn(images: Images, degrees: float) -> Images:
 
 
 CORRUPTIONS: Mapping[str, Corruption] = {
-    "darker": Corruption("times the light", (0.7, 0.5, 0.35, 0.2, 0.1), relight),
-    "brighter": Corruption("times the light", (1.25, 1.5, 2.0, 2.5, 3.0), relight),
-    "contrast": Corruption("share of the contrast", (0.6, 0.4, 0.25, 0.15, 0.08), flatten),
-    "blur": Corruption("pixels, deviation", (0.5, 1.0, 1.5, 2.0, 3.0), blur),
+    "darker": Corruption("times the light", (0.7, 0.5, 0.35, 0.2, 0.1), in_parts(relight)),
+    "brighter": Corruption("times the light", (1.25, 1.5, 2.0, 2.5, 3.0), in_parts(relight)),
+    "contrast": Corruption("share of the contrast", (0.6, 0.4, 0.25, 0.15, 0.08), in_parts(flatten)),
+    "blur": Corruption("pixels, deviation", (0.5, 1.0, 1.5, 2.0, 3.0), in_parts(blur)),
     "noise": Corruption("gray levels, deviation", (8, 16, 26, 38, 54), add_noise),
     "occlusion": Corruption("share of the image", (0.05, 0.1, 0.2, 0.3, 0.4), occlude),
-    "rotation": Corruption("degrees", (5, 10, 20, 30, 45), turn),
-    "jpeg": Corruption("JPEG quality", (50, 25, 15, 10, 5), lambda images, quality: jpeg(images, int(quality))),
+    "rotation": Corruption("degrees", (5, 10, 20, 30, 45), in_parts(turn)),
+    "jpeg": Corruption(
+        "JPEG quality", (50, 25, 15, 10, 5), in_parts(lambda images, quality: jpeg(images, int(quality)))
+    ),
 }
 """Name -> what is done. Brightness goes both ways, since a recipe that normalises each image undoes the one alone."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csc_array
 
 from components.errors import DataError
 from components.evaluation.bootstrap import RESAMPLES, K, accuracy_of, macro_f1_of, percentiles
@@ -16,8 +17,10 @@ from components.evaluation.records import Interval
 
 Labels = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
+Resamples = Mapping[str, tuple[Values, Values]]
+"""Recipe -> accuracy [R] and macro-F1 [R], means over its seeds; draw r is of the same images for every recipe."""
 PART = 250
-"""Resamples at a time: float64 [250, 3589] is 7 MB."""
+"""Resamples at a time: int64 [3589, 250] is 7 MB."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +56,40 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(known.mean()), float(known.min()), float(known.max()), sd, len(known))
 
 
-def mean_intervals(
-    labels: Labels, answers: Mapping[str, Sequence[Labels]], seed: int = 0
-) -> dict[str, tuple[Interval, Interval]]:
-    """Recipe -> 95 % bootstrap intervals of its accuracy and macro-F1, each the mean over its seeds.
+def resample(labels: Labels, answers: Mapping[str, Sequence[Labels]], seed: int = 0) -> Resamples:
+    """Score every recipe on the same resamples of the images, on each the mean over all of its seeds.
 
-    labels, answers, errors: as `gains` has them; the same seed draws the same images there.
+    labels: int64 [N]; answers: recipe -> one int64 [N] a seed, to the same images in the same order.
+    Raises DataError for answers to another number of images.
     """
-    return {name: (percentiles(a), percentiles(f)) for name, (a, f) in _resampled(labels, answers, seed).items()}
+    for name, runs in answers.items():
+        if not runs or any(len(run) != len(labels) for run in runs):
+            raise DataError(f"{name} has no answers, or not one to each of the {len(labels)} test images.")
+    cells = {name: [_cells(labels, run) for run in runs] for name, runs in answers.items()}
+    generator, n = np.random.default_rng(seed), len(labels)
+    parts: dict[str, list[tuple[Values, Values]]] = {name: [] for name in answers}
+    for start in range(0, RESAMPLES, PART):
+        size = min(PART, RESAMPLES - start)
+        times = np.ascontiguousarray(generator.multinomial(n, np.full(n, 1 / n), size=size).T)  # [N, R]
+        for name, runs in cells.items():
+            tables = np.stack([(cell @ times).T.reshape(-1, K, K) for cell in runs])  # [seeds, R, K, K]
+            parts[name].append((accuracy_of(tables).mean(0), macro_f1_of(tables).mean(0)))
+    return {
+        name: (np.concatenate([a for a, _ in found]), np.concatenate([f for _, f in found]))
+        for name, found in parts.items()
+    }
 
 
-def gains(labels: Labels, answers: Mapping[str, Sequence[Labels]], seed: int = 0) -> tuple[Gain, ...]:
+def mean_intervals(drawn: Resamples) -> dict[str, tuple[Interval, Interval]]:
+    """Recipe -> 95 % bootstrap intervals of its accuracy and macro-F1, each the mean over its seeds."""
+    return {name: (percentiles(accuracy), percentiles(macro_f1)) for name, (accuracy, macro_f1) in drawn.items()}
+
+
+def gains(labels: Labels, answers: Mapping[str, Sequence[Labels]], drawn: Resamples) -> tuple[Gain, ...]:
     """Every recipe against every later one, both scored on the same resampled images.
 
-    labels: int64 [N]; answers: recipe -> one int64 [N] a seed, to the same images in the same order. Each resample
-    scores all of a recipe's seeds and takes their mean. Raises DataError for answers to another number of images.
+    labels, answers: as `resample` has them, whose result `drawn` is.
     """
-    drawn = _resampled(labels, answers, seed)
     measured = {name: _figures(labels, runs) for name, runs in answers.items()}
     names = list(answers)
     return tuple(
@@ -88,20 +108,7 @@ def _figures(labels: Labels, runs: Sequence[Labels]) -> tuple[float, float]:
     return float(accuracy_of(tables).mean()), float(macro_f1_of(tables).mean())
 
 
-def _resampled(labels: Labels, answers: Mapping[str, Sequence[Labels]], seed: int) -> dict[str, tuple[Values, Values]]:
-    """Recipe -> accuracy [R] and macro-F1 [R], means over its seeds, every recipe on the same R draws of images."""
-    for name, runs in answers.items():
-        if not runs or any(len(run) != len(labels) for run in runs):
-            raise DataError(f"{name} has no answers, or not one to each of the {len(labels)} test images.")
-    cells = {name: [np.eye(K * K)[labels * K + run] for run in runs] for name, runs in answers.items()}  # [N, 49] each
-    generator, n = np.random.default_rng(seed), len(labels)
-    parts: dict[str, list[tuple[Values, Values]]] = {name: [] for name in answers}
-    for start in range(0, RESAMPLES, PART):
-        times = generator.multinomial(n, np.full(n, 1 / n), size=min(PART, RESAMPLES - start)).astype(np.float64)
-        for name, runs in cells.items():
-            tables = np.stack([(times @ cell).reshape(-1, K, K) for cell in runs])  # [seeds, R, K, K]
-            parts[name].append((accuracy_of(tables).mean(0), macro_f1_of(tables).mean(0)))
-    return {
-        name: (np.concatenate([a for a, _ in found]), np.concatenate([f for _, f in found]))
-        for name, found in parts.items()
-    }
+def _cells(labels: Labels, run: Labels) -> csc_array:
+    """[49, N]: a 1 in each image's cell of the confusion table."""
+    n = len(labels)
+    return csc_array((np.ones(n, np.int64), labels * K + run, np.arange(n + 1)), shape=(K * K, n))

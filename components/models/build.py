@@ -1,10 +1,14 @@
-"""Build any network by name."""
+"""Build any network by name, write it to a file, and open that file again."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import ViTConfig, ViTModel
 
 from components.errors import ModelNotFound, RecipeError
 from components.models.base import FaceModel, Normalisation, Preprocess
@@ -20,9 +24,15 @@ RUN_WEIGHTS = "model.safetensors"
 # torchvision's ImageNet weights expect the mean and deviation of ImageNet, here those of its gray images.
 IMAGENET = Normalisation(0.449, 0.226)
 
+VIT_CONFIG = "vit_config"
+"""In the metadata of a written ViT: what its first weights decided, as transformers' config.json has it."""
+
 
 def _vit(recipe: ModelRecipe) -> FaceModel:
-    vit = build_vit(recipe)
+    return _around(build_vit(recipe), recipe)
+
+
+def _around(vit: ViTModel, recipe: ModelRecipe) -> FaceModel:
     preprocess = Preprocess(recipe.image_size, 3, Normalisation())  # ViTImageProcessor's mean and deviation: 0.5
     return FaceModel(preprocess, ViTBackbone(vit), vit.config.hidden_size, recipe.head_hidden, recipe.dropout)
 
@@ -61,6 +71,28 @@ def build_model(recipe: ModelRecipe) -> FaceModel:
     state = read_state(Path(recipe.pretrained) / RUN_WEIGHTS)
     require_fit(model.state_dict(), state, recipe.pretrained)
     model.load_state_dict(state)
+    return model
+
+
+def save_model(model: FaceModel, file: Path) -> None:
+    """Write a network's tensors; of a ViT also what its first weights decided, which need not outlive it."""
+    config = model.backbone.vit.config if isinstance(model.backbone, ViTBackbone) else None
+    metadata = {VIT_CONFIG: config.to_json_string(use_diff=False)} if config else None
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, file, metadata)
+
+
+def reopen_model(recipe: ModelRecipe, file: Path) -> FaceModel:
+    """A written network again, by its recipe and without the weights it began with.
+
+    Only a ViT whose file does not hold its configuration needs them; raises ModelNotFound where they cannot be had.
+    """
+    with safe_open(file, "pt") as opened:
+        config = (opened.metadata() or {}).get(VIT_CONFIG)
+    if config:
+        model = _around(ViTModel(ViTConfig.from_dict(json.loads(config)), add_pooling_layer=False), recipe)
+    else:
+        model = build_model(recipe if recipe.name == "vit" else replace(recipe, pretrained=""))
+    model.load_state_dict(load_file(file))
     return model
 
 

@@ -112,6 +112,7 @@ def load_vit(where: str) -> ViTModel:
         vit, told = ViTModel.from_pretrained(
             str(path) if path.is_dir() else where,
             add_pooling_layer=False,
+            dtype=torch.float32,  # else the file's: half precision loses small updates to rounding
             ignore_mismatched_sizes=True,  # else transformers raises without their names
             output_loading_info=True,
         )

@@ -40,6 +40,15 @@ TORCHVISION = (
     (r"encoder\.layers\.encoder_layer_(\d+)\.mlp\.(?:3|linear_2)\.", r"layers.\1.mlp.fc2."),
     (r"encoder\.ln\.", "layernorm."),
 )
+SAVED = (  # what save_pretrained writes, and the hub holds; in memory transformers 5 has other names
+    (r"encoder\.layer\.(\d+)\.attention\.attention\.query\.", r"layers.\1.attention.q_proj."),
+    (r"encoder\.layer\.(\d+)\.attention\.attention\.key\.", r"layers.\1.attention.k_proj."),
+    (r"encoder\.layer\.(\d+)\.attention\.attention\.value\.", r"layers.\1.attention.v_proj."),
+    (r"encoder\.layer\.(\d+)\.attention\.output\.dense\.", r"layers.\1.attention.o_proj."),
+    (r"encoder\.layer\.(\d+)\.intermediate\.dense\.", r"layers.\1.mlp.fc1."),
+    (r"encoder\.layer\.(\d+)\.output\.dense\.", r"layers.\1.mlp.fc2."),
+    (r"encoder\.layer\.(\d+)\.layernorm_", r"layers.\1.layernorm_"),
+)
 HEAD_WIDTH = 64  # every published ViT has heads of this width; a state dict does not tell
 HEADS = re.compile(r"(heads?|fc_norm|pre_logits|classifier|pooler)\b")
 
@@ -64,7 +73,7 @@ def read_state(file: Path) -> State:
 def vit_state(state: State) -> State:
     """A ViT's tensors under transformers' names, its classification head left out."""
     state = {re.sub(r"^(vit|module|model)\.", "", name): value for name, value in state.items()}
-    renames = TIMM if "pos_embed" in state else TORCHVISION if "class_token" in state else ()
+    renames = TIMM if "pos_embed" in state else TORCHVISION if "class_token" in state else SAVED
     named: State = {}
     for name, value in state.items():
         if HEADS.match(name):
@@ -90,8 +99,8 @@ def vit_config(state: State, file: Path) -> ViTConfig:
     try:
         width, channels, patch, _ = state["embeddings.patch_embeddings.projection.weight"].shape
         side = round((state["embeddings.position_embeddings"].shape[1] - 1) ** 0.5)
-        depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers."))
         hidden = state["layers.0.mlp.fc1.weight"].shape[0]
+        depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers."))
     except (KeyError, ValueError) as error:
         raise ModelNotFound(
             f"{file} is no ViT's state dict: it lacks {error}; it begins with {', '.join(list(state)[:3])}."

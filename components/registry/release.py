@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from safetensors.numpy import load_file, save_file
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from components.dataset import file_sha256
 from components.errors import RegistryError
@@ -114,10 +115,9 @@ def _whole(out: Path) -> Iterator[Path]:
 
 
 def _halve(source: Path, target: Path) -> None:
-    """Floats in half precision; integers as they are."""
-    weights = load_file(source)
-    save_file(
-        {name: value.astype(np.float16) if value.dtype.kind == "f" else value for name, value in weights.items()},
-        target,
-    )
+    """Floats in half precision; integers, and what the file says of itself, as they are."""
+    with safe_open(source, "numpy") as file:
+        weights, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    halved = {name: value.astype(np.float16) if value.dtype.kind == "f" else value for name, value in weights.items()}
+    save_file(halved, target, metadata)
     target.chmod(0o644)  # safetensors writes for its user alone

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from components.dataset import Dataset
 from components.errors import DataError
 from components.evaluation.records import Evaluation, Interval
-from components.evaluation.repeats import Gain, Spread, gains, mean_intervals, spread
+from components.evaluation.repeats import Gain, Spread, gains, mean_intervals, resample, spread
 from components.evaluation.tables import is_fer2013, macro
 from components.labels import CLASSES
 from components.report.build import ModelRun
@@ -173,7 +173,8 @@ def compare(contest: Contest) -> Comparison:
             raise DataError(f"{name} was scored on other test images than {first.run.name}: evaluate it again.")
     labels = first.run.predictions["label"].to_numpy(np.int64)
     given = {name: [answers(repeat) for repeat in group] for name, group in contest.models.items()}
-    around = mean_intervals(labels, given)
+    drawn = resample(labels, given)
+    around = mean_intervals(drawn)
     return Comparison(
         split=evaluation.split,
         n=evaluation.figures.n,
@@ -191,7 +192,7 @@ def compare(contest: Contest) -> Comparison:
         energy_sources=tuple(sorted({repeat.run.summary.energy_source for repeat in repeats})),
         command=contest.command,
         models=tuple(_model(name, group, *around[name]) for name, group in contest.models.items()),
-        gains=gains(labels, given),
+        gains=gains(labels, given, drawn),
     )
 
 

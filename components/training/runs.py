@@ -4,17 +4,15 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from components.balancing.records import Rows, Sample
 from components.errors import ModelNotFound, RecipeError, TrainingError
 from components.models.base import FaceModel
-from components.models.build import RUN_WEIGHTS, build_model
+from components.models.build import RUN_WEIGHTS, reopen_model
 from components.training.recipes import read_recipe
 from components.training.records import Recipe
 
@@ -58,12 +56,7 @@ def load_run(folder: Path) -> FaceModel:
     missing = [name for name in (RECIPE, RUN_WEIGHTS, SUMMARY) if not (folder / name).is_file()]
     if missing:
         raise ModelNotFound(f"{folder} is no finished run: it lacks {', '.join(missing)}.")
-    recipe = read_recipe(folder).model
-    if recipe.name != "vit":  # whose size its first weights decide; the others' are all in the recipe
-        recipe = replace(recipe, pretrained="")
-    model = build_model(recipe)
-    model.load_state_dict(load_file(folder / RUN_WEIGHTS))
-    return model.eval()
+    return reopen_model(read_recipe(folder).model, folder / RUN_WEIGHTS).eval()
 
 
 def write_atomically(path: Path, text: str) -> None:

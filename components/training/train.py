@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import PartialState
-from safetensors.torch import save_file
 from transformers import TrainerCallback, set_seed
 
 from components.balancing import build_sample
@@ -26,7 +25,7 @@ from components.dataset import Dataset, file_sha256, open_dataset, read_info
 from components.errors import TrainingError
 from components.evaluation.calibration import fit_temperature
 from components.models.base import FaceModel
-from components.models.build import RUN_WEIGHTS, build_model
+from components.models.build import RUN_WEIGHTS, build_model, save_model
 from components.training import read_epochs, read_summary
 from components.training.device import Device, choose_device
 from components.training.energy import Meter, open_meter
@@ -232,7 +231,7 @@ def _finish(
         raise TrainingError(f"{job.preset}: the network's outputs are no numbers; lower optimizer.lr or use fp32.")
     temperature = fit_temperature(logits, labels)
     with writing("the weights", job.out / RUN_WEIGHTS):
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, job.out / RUN_WEIGHTS)
+        save_model(model, job.out / RUN_WEIGHTS)
     if can_export():
         write_graph(model, job.recipe, temperature, dataset, sample.validation, job.out / ONNX)
     else:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 
 from components.dataset import Dataset
 from components.errors import DataError
+from components.evaluation import corruptions
 from components.evaluation.bootstrap import mean_interval
 from components.evaluation.corruptions import CORRUPTIONS, GRAY, add_noise, blur, flatten, occlude, turn
 from components.evaluation.digest import images_digest
@@ -71,6 +73,23 @@ def test_what_is_not_drawn_at_random_changes_each_image_by_itself(name: str, fac
     corruption = CORRUPTIONS[name]
     together = corruption.change(faces, corruption.strengths[2])
     assert (corruption.change(faces[7:8], corruption.strengths[2])[0] == together[7]).all()
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_many_images_are_changed_as_few_are_and_never_all_in_floats(
+    name: str, faces: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corruption, many = CORRUPTIONS[name], np.tile(faces, (10, 1, 1))
+    together = corruption.change(many, corruption.strengths[2])
+    monkeypatch.setattr(corruptions, "PART", 16)
+    tracemalloc.start()
+    try:
+        in_parts = corruption.change(many, corruption.strengths[2])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (in_parts == together).all()
+    assert peak < 3 * many.nbytes, f"{peak / many.nbytes:.1f} times the images"
 
 
 @given(st.floats(0.02, 0.9), st.integers(16, 64), st.integers(16, 64))

@@ -108,6 +108,17 @@ def test_a_local_folder_in_the_hubs_layout_gives_its_weights(hub_folder: Path) -
     assert model.eval()(torch.zeros(1, 48, 48, dtype=torch.uint8)).shape == (1, 7)  # positions are interpolated
 
 
+@pytest.mark.parametrize("kept", [torch.float16, torch.bfloat16])
+def test_a_folder_in_half_precision_is_trained_in_full(hub_folder: Path, kept: torch.dtype) -> None:
+    saved = ViTModel.from_pretrained(hub_folder, add_pooling_layer=False, dtype=kept)
+    saved.save_pretrained(hub_folder)
+    model = build_model(ModelRecipe(name="vit", pretrained=str(hub_folder), image_size=48))
+    assert {value.dtype for value in model.state_dict().values()} == {torch.float32}
+    loaded = model.backbone.vit.state_dict()
+    assert all(torch.equal(value.float(), loaded[name]) for name, value in saved.state_dict().items())
+    assert model.eval()(torch.zeros(1, 48, 48, dtype=torch.uint8)).isfinite().all()
+
+
 def test_a_folder_whose_layer_is_missing_is_refused_by_its_first_names(hub_folder: Path) -> None:
     recipe = rewrite(hub_folder, lambda state: {k: v for k, v in state.items() if ".layer.1." not in k})
     with pytest.raises(ModelNotFound, match=r"vit does not fit, 16 tensors differ: layers\.1\.\S+ is missing; layers"):

@@ -8,7 +8,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 from torchvision.models import ResNet18_Weights, VisionTransformer, resnet18
-from transformers import ViTConfig, ViTModel
+from transformers import ViTConfig, ViTForImageClassification, ViTModel
 
 from components.errors import ModelNotFound
 from components.models.build import build_model
@@ -52,6 +52,20 @@ def test_a_transformers_file_may_carry_a_prefix_and_a_head(tmp_path: Path) -> No
     with torch.no_grad():
         expected = network(pixels).last_hidden_state[:, 0]
     assert torch.allclose(features(tmp_path / "vit.bin", pixels), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", [ViTModel, ViTForImageClassification])
+def test_a_file_that_transformers_saved_gives_its_features(
+    form: type[ViTModel] | type[ViTForImageClassification], tmp_path: Path
+) -> None:
+    config = ViTConfig(image_size=32, patch_size=8, hidden_size=64, num_hidden_layers=2, num_attention_heads=1,
+                       intermediate_size=128, layer_norm_eps=1e-6)  # fmt: skip
+    network = form(config).eval()
+    network.save_pretrained(tmp_path)
+    pixels = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = getattr(network, "vit", network)(pixels).last_hidden_state[:, 0]
+    assert torch.allclose(features(tmp_path / "model.safetensors", pixels), expected, atol=1e-5)
 
 
 def test_positions_are_interpolated_to_another_size(tmp_path: Path) -> None:
@@ -102,6 +116,13 @@ def test_another_networks_weights_are_refused_by_name(tmp_path: Path) -> None:
     torch.save(resnet18().state_dict(), tmp_path / "resnet.pth")
     with pytest.raises(ModelNotFound, match="no ViT's state dict"):
         build_model(ModelRecipe(name="vit", pretrained=str(tmp_path / "resnet.pth")))
+
+
+def test_a_vit_without_layers_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
+    config = ViTConfig(image_size=32, patch_size=8, hidden_size=64, num_hidden_layers=0)
+    torch.save(ViTModel(config, add_pooling_layer=False).state_dict(), tmp_path / "vit.pt")
+    with pytest.raises(ModelNotFound, match=r"it lacks 'layers\.0\.mlp\.fc1\.weight'; it begins with embeddings"):
+        build_model(ModelRecipe(name="vit", pretrained=str(tmp_path / "vit.pt")))
 
 
 @pytest.mark.parametrize("size", [48, 96, 224])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from components.errors import RegistryError
@@ -23,7 +24,7 @@ def artifact(desk: Desk, tmp_path: Path) -> Path:
     """The folder of a registered version whose package has everything that a release is made of."""
     package = make_package(tmp_path / "package", seed=40)
     pd.DataFrame({"confidence": np.linspace(0, 1, 5000)}).to_parquet(package.reference)
-    save_file({"w": np.full(64, 1 / 3, np.float32), "n": np.arange(3)}, package.weights)
+    save_file({"w": np.full(64, 1 / 3, np.float32), "n": np.arange(3)}, package.weights, {"vit": "config"})
     decision = tmp_path / "decision.json"
     decision.write_text(desk.decide("1", None).to_json())
     made = desk.register(dataclasses.replace(package, decision=decision))
@@ -37,6 +38,8 @@ def test_a_release_registers_elsewhere_as_the_same_model(artifact: Path, desk: D
     assert (out / "model.onnx").read_bytes() == (artifact / "model.onnx").read_bytes()
     assert len(pd.read_parquet(out / "reference.parquet")) == module.REFERENCE_ROWS
     halved = load_file(out / "model.safetensors")
+    with safe_open(out / "model.safetensors", "numpy") as file:
+        assert file.metadata() == {"vit": "config"}
     assert (halved["w"].dtype, halved["n"].dtype) == (np.float16, np.int64)
     np.testing.assert_allclose(halved["w"], 1 / 3, rtol=1e-3)
 

@@ -8,7 +8,7 @@ import pytest
 
 from components.dataset import Dataset
 from components.errors import DataError
-from components.evaluation.repeats import mean_intervals
+from components.evaluation.repeats import mean_intervals, resample
 from components.labels import CLASSES
 from components.report.comparison import Contest, answers, compare
 from components.report.comparison_origin import elsewhere
@@ -35,7 +35,8 @@ def test_a_figure_is_the_mean_over_seeds_beside_the_interval_of_that_mean(contes
     assert found.macro_f1.mean == pytest.approx(np.mean([f.macro_f1 for f in scored]))
     assert (found.macro_f1.low, found.macro_f1.n) == (min(f.macro_f1 for f in scored), 3)
     labels = contest.first.run.predictions["label"].to_numpy(np.int64)
-    around = mean_intervals(labels, {found.name: [answers(r) for r in contest.models[found.name]]})[found.name]
+    drawn = resample(labels, {found.name: [answers(r) for r in contest.models[found.name]]})
+    around = mean_intervals(drawn)[found.name]
     assert (found.accuracy_interval, found.macro_f1_interval) == around
     assert all("of that mean over the test images" in table.caption for table in tables(comparison)[:2])
     assert np.sum(found.confusion) == 3 * scored[0].n

@@ -124,7 +124,7 @@ def test_weights_that_find_no_room_are_one_clear_error(
     def full(*_: Any) -> None:
         raise SafetensorError("No space left on device (os error 28)")
 
-    monkeypatch.setattr(whole, "save_file", full)
+    monkeypatch.setattr(whole, "save_model", full)
     with pytest.raises(TrainingError, match=r"the weights could not be written.*No space left"):
         train(job(tiny_dataset, tmp_path / "run", "epochs=1"), **SILENT)
     monkeypatch.undo()

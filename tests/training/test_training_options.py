@@ -9,8 +9,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.utils.data import WeightedRandomSampler
-from transformers import TrainerCallback
+from transformers import TrainerCallback, ViTConfig, ViTModel
 
 from components.balancing import BalanceRecipe, DataRecipe, build_sample
 from components.balancing.records import Sample
@@ -132,6 +133,27 @@ def test_a_run_that_goes_on_from_another_is_opened_without_it(tiny_dataset: Data
     (tmp_path / "first").rename(tmp_path / "moved")
     first, second = (dict(load_run(tmp_path / name).named_parameters()) for name in ("moved", "second"))
     assert all(torch.allclose(value, second[name], atol=1e-5) for name, value in first.items())
+
+
+def test_a_vits_run_is_opened_without_the_weights_it_began_with(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """They alone tell how many heads it has: here two, of 16 each."""
+    config = ViTConfig(image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+                       intermediate_size=64)  # fmt: skip
+    ViTModel(config, add_pooling_layer=False).save_pretrained(tmp_path / "vit")
+    run(tiny_dataset, tmp_path / "run", "model.name=vit", f"model.pretrained={tmp_path / 'vit'}", "epochs=1")
+    (tmp_path / "vit").rename(tmp_path / "moved")
+    images = np.array(tiny_dataset.images[:8])
+    session = onnxruntime.InferenceSession(tmp_path / "run" / "model.onnx", providers=["CPUExecutionProvider"])
+    probabilities = session.run(["probabilities"], {"images": images})[0]
+    temperature = json.loads((tmp_path / "run" / "summary.json").read_text())["temperature"]
+    with torch.no_grad():
+        answers = (load_run(tmp_path / "run")(torch.from_numpy(images)) / temperature).softmax(1)
+    assert np.abs(answers.numpy() - probabilities).max() < 1e-4
+    save_file(weights(tmp_path / "run"), tmp_path / "run" / "model.safetensors")  # as earlier trainings wrote it
+    with pytest.raises(ModelNotFound, match="no ViT weights in"):
+        load_run(tmp_path / "run")
+    (tmp_path / "moved").rename(tmp_path / "vit")
+    assert load_run(tmp_path / "run")
 
 
 def test_a_run_goes_on_with_the_same_validation_images_alone(tiny_dataset: Dataset, tmp_path: Path) -> None:
