@@ -157,13 +157,23 @@ def _judge_once(best: CandidateOutcome, dataset: str, promotion: PromotionParame
     new_data = _on_new_data(best, champion, promotion.new_data)
     decision = gate_task(best.name, best.run_uri, best.evaluation_uri, *_opponent(champion, dataset), new_data)
     version = register_task(best.run_uri, best.evaluation_uri, dataset, decision, promotion.new_data)
-    if promotion.promote and champion and _is_drawn(dataset) and not _is_drawn(champion.dataset):
-        get_run_logger().warning(
-            "drawn faces alone make no model champion where one that, as far as is known, has learned from photographs "
-            "is it: version %s waits.", version,
-        )  # fmt: skip
+    hindrance = _hindrance(version, champion, dataset)
+    if promotion.promote and hindrance:
+        get_run_logger().warning("%s: version %s waits.", hindrance, version)
         promotion = replace(promotion, promote=False)
     return _carry_out(version, decision, champion, promotion)
+
+
+def _hindrance(version: str, champion: ModelVersion | None, dataset: str) -> str:
+    """Why a version that passes the gate becomes no champion by itself, in words; empty where it may."""
+    if registry().get(version).status == "rolled-back":
+        return f"it was rolled back (`ferline models promote {version} --force --reason WHY` promotes it all the same)"
+    if champion and _is_drawn(dataset) and not _is_drawn(champion.dataset):
+        return (
+            "drawn faces alone make no model champion where one that, as far as is known, has learned from photographs "
+            "is it"
+        )
+    return ""
 
 
 def _is_drawn(dataset: str) -> bool:
