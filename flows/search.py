@@ -167,7 +167,7 @@ def trial_task(asked: Asked, preset: str, recipe: Recipe, dataset: str, sample: 
     try:
         return train_run(preset, recipe, dataset, sample, training_code(), Where(), parent, watch)
     except Pruned:
-        shutil.rmtree(run_folder(recipe, dataset, sample, training_code()))
+        shutil.rmtree(run_folder(recipe, dataset, sample, training_code()), ignore_errors=True)  # none, if in the store
         return None
 
 

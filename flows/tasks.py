@@ -157,8 +157,9 @@ def train_run(
 ) -> str:
     """Train and put the run folder into the store; a run that was killed goes on.
 
-    Where another process of this machine trains the same, its run is waited for and taken: a flow run that was held
-    for dead, and lives, must not work in one folder with the one that goes on for it.
+    One that lies in the store already is taken, whoever trained it. Where another process of this machine trains the
+    same, its run is waited for: a flow run that was held for dead, and lives, must not work in one folder with the one
+    that goes on for it.
     parent: MLflow run below which it is shown; watch: told of each epoch, and may end the training by Pruned.
     """
     data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
@@ -174,9 +175,12 @@ def train_run(
             run.outcome = "KILLED"
             raise
 
-    with _alone(key) as waited:
-        if waited and store().exists(f"runs/{key}"):
-            return f"{store().uri}/runs/{key}"
+    with _alone(key):
+        uri = f"{store().uri}/runs/{key}"
+        if store().exists(uri):
+            for line in read_epochs(fetch(uri)):
+                watch(line)
+            return uri
         with registry().track(key, preset, {"preset": preset, **flat(recipe)}, parent) as run:
             run.log_dataset(dataset_uri, info)
             run_training(asked, preset, data, sample, out, get_run_logger().info, epoch, where, places(recipe),
@@ -188,18 +192,16 @@ def train_run(
 
 
 @contextmanager
-def _alone(key: str) -> Iterator[bool]:
-    """Be the only one of this machine that trains this; whether another one had to be waited for."""
+def _alone(key: str) -> Iterator[None]:
+    """Be the only one of this machine that trains this; another one is waited for."""
     lock = FileLock(work_folder("training") / f"{key}.lock")
     try:
         lock.acquire(timeout=0)
-        waited = False
     except Timeout:
         get_run_logger().warning("another process trains %s already: waiting for it", key)
         lock.acquire()
-        waited = True
     try:
-        yield waited
+        yield
     finally:
         lock.release()
 
