@@ -18,7 +18,7 @@ from components.errors import RecipeError, TrainingError
 from components.registry import TrackedRun
 from components.search.pictures import draw
 from components.search.records import Pruned, Trial, assignments, parse_space
-from components.search.study import Asked, Study
+from components.search.study import Asked, Study, alone
 from components.training import read_epochs
 from components.training.follow import Where
 from components.training.recipes import compose, flat, override, places_here, preset_source
@@ -50,8 +50,9 @@ def hyperparameter_search(
     dataset = ingested(data)
     validated(dataset)
     name = study_name(search, base, dataset)
-    study = Study(work_folder("searches") / f"{name}.log", name, space, search.seed, search.prune)
-    with registry().track(f"search-{name}", f"search {search.preset}", asdict(search)) as parent:
+    file = work_folder("searches") / f"{name}.log"
+    with alone(file), registry().track(f"search-{name}", f"search {search.preset}", asdict(search)) as parent:
+        study = Study(file, name, space, search.seed, search.prune)
         if search.backend == "ray":
             _side_by_side(study, base, dataset, search, parent, name)
         else:
