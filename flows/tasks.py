@@ -20,7 +20,7 @@ from prefect.client.schemas import State, TaskRun
 
 from components.balancing import build_sample
 from components.dataset import INFO, file_sha256, open_dataset, read_info
-from components.errors import DataError, GateError, ModelNotFound, RecipeError
+from components.errors import DataError, GateError, ModelNotFound, RecipeError, TrainingHopeless
 from components.evaluation.evaluate import evaluate
 from components.evaluation.records import Evaluation
 from components.gate import Decision, EvaluatedModel, decide
@@ -58,10 +58,10 @@ WHO = "train-pipeline"
 
 
 def can_help(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether a retry can: not where the input itself is wrong."""
+    """Whether a retry can: not where the input itself is wrong, nor where a training would end the same way."""
     try:
         state.result()
-    except (DataError, RecipeError, ModelNotFound, GateError):
+    except (DataError, RecipeError, ModelNotFound, GateError, TrainingHopeless):
         return False
     except Exception:
         return True
@@ -74,7 +74,11 @@ AGAIN: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [5, 20], "retry_co
 
 def reuse(stage: Task[..., str], *inputs: object) -> str:
     """Run a cached task; a hit whose artifact is gone from the store is run again."""
-    uri = stage(*inputs)
+    return kept(stage(*inputs), stage, *inputs)
+
+
+def kept(uri: str, stage: Task[..., str], *inputs: object) -> str:
+    """What a cached task came to; run again where the artifact is gone from the store."""
     return uri if store().exists(uri) else stage.with_options(refresh_cache=True)(*inputs)
 
 

@@ -36,6 +36,7 @@ from flows.tasks import (
     balanced,
     gate_task,
     ingested,
+    kept,
     policy_text,
     promote_task,
     register_task,
@@ -108,8 +109,9 @@ def _train(recipes: dict[str, Recipe], dataset: str, training: TrainingParameter
     calls = {preset: (preset, recipe, dataset, samples[preset], code, where) for preset, recipe in recipes.items()}
     if training.side_by_side:
         futures: dict[str, PrefectFuture[str]] = {preset: train_task.submit(*call) for preset, call in calls.items()}
-        for future in futures.values():
+        for future in futures.values():  # one that fails ends none of the others
             future.wait()
+        return {preset: kept(future.result(), train_task, *calls[preset]) for preset, future in futures.items()}
     return {preset: reuse(train_task, *call) for preset, call in calls.items()}
 
 
