@@ -293,10 +293,12 @@ def gate_task(
     champion: str | None,
     champion_evaluation: str | None,
     new_data: tuple[str, str] | None = None,
+    champion_learned: int = 0,
 ) -> str:
     """Challenger against champion on the same test images; URI of the decision.
 
-    new_data: URIs of the two's evaluations on new labelled images.
+    new_data: URIs of the two's evaluations on new labelled images. champion_learned: test images that the champion was
+    trained on.
     """
 
     def against(uri: str | None) -> EvaluatedModel | None:
@@ -307,7 +309,9 @@ def gate_task(
         theirs = against(new_data[1])
         fresh = (evaluated(name, run_uri, new_data[0], None), theirs) if theirs else None
     policy = load_gate_policy(settings().policy / "gate.yaml")
-    decision = decide(challenger, against(champion_evaluation), policy, new_data=fresh)
+    decision = decide(
+        challenger, against(champion_evaluation), policy, new_data=fresh, champion_learned=champion_learned
+    )
     artifacts.publish_decision(decision)
     text = decision.to_json()
     return store().put_bytes(f"decisions/{hashlib.sha256(text.encode()).hexdigest()[:16]}.json", text.encode())

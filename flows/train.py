@@ -12,10 +12,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from components.dataset import INFO, file_sha256
+from components.dataset import INFO, file_sha256, open_dataset
 from components.errors import ChampionChanged, RecipeError, TrainingError
 from components.gate import Decision
 from components.ingest.sources import SYNTHETIC
+from components.labels import PUBLIC_TEST, TRAINING
 from components.registry import reconcile
 from components.registry.records import ModelVersion
 from components.training import read_summary
@@ -24,7 +25,7 @@ from components.training.recipes import compose
 from components.training.records import Recipe
 from flows.artifacts import publish_models
 from flows.candidates import model_folder
-from flows.context import code_version, promotion_lock, registry, settings, store
+from flows.context import code_version, fetch, promotion_lock, registry, settings, store
 from flows.digests import training_code, validation_code
 from flows.outcome import CandidateOutcome, Outcome, Verdict
 from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
@@ -156,8 +157,13 @@ def _judge_once(best: CandidateOutcome, dataset: str, promotion: PromotionParame
     champion = reconcile(registry(), store(), lock_folder=promotion_lock())
     if champion and champion.model_sha256 == file_sha256(model_folder(best.run_uri).onnx):
         return Judgement("Unchanged", champion.tags.get("ferline.decision", ""), champion.version)
-    new_data = _on_new_data(best, champion, promotion.new_data)
-    decision = gate_task(best.name, best.run_uri, best.evaluation_uri, *_opponent(champion, dataset), new_data)
+    new_data, learned = _on_new_data(best, champion, promotion.new_data), _learned(champion, dataset)
+    if champion and learned:
+        get_run_logger().warning(
+            "champion %s has learned %d of the test images, so its figures flatter it: a source is split anew with "
+            "another --held-out. What loses to it may be no worse.", champion.version, learned,
+        )  # fmt: skip
+    decision = gate_task(best.name, best.run_uri, best.evaluation_uri, *_opponent(champion, dataset), new_data, learned)
     version = register_task(best.run_uri, best.evaluation_uri, dataset, decision, promotion.new_data)
     hindrance = _hindrance(version, champion, dataset)
     if promotion.promote and hindrance:
@@ -196,6 +202,22 @@ def _opponent(champion: ModelVersion | None, dataset: str) -> tuple[str | None, 
     if champion is None:
         return None, None
     return champion.version, scored("champion", f"models:/{champion.version}", dataset)
+
+
+def _learned(champion: ModelVersion | None, dataset: str) -> int:
+    """How many test images of a dataset version the champion was trained on, by another split of the same source.
+
+    Copies of what its own dataset holds for tests do not count; nor does anything where that is not in the store.
+    """
+    if champion is None or not champion.dataset or champion.dataset == PurePosixPath(dataset).name:
+        return 0
+    place = f"datasets/{champion.dataset}"
+    if not store().exists(place):
+        return 0
+    theirs, ours = (open_dataset(fetch(uri)).manifest for uri in (place, dataset))
+    training = theirs["split"] == TRAINING
+    learned = set(theirs.loc[training, "sha256"]) - set(theirs.loc[~training, "sha256"])
+    return int(ours.loc[ours["split"] == PUBLIC_TEST, "sha256"].isin(learned).sum())
 
 
 def _on_new_data(best: CandidateOutcome, champion: ModelVersion | None, uri: str) -> tuple[str, str] | None:
