@@ -22,7 +22,7 @@ from components.registry.records import ModelVersion
 from components.training import read_summary
 from components.training.follow import Where
 from components.training.recipes import compose
-from components.training.records import Recipe
+from components.training.records import Recipe, RunSummary
 from flows.artifacts import publish_models
 from flows.candidates import model_folder
 from flows.context import code_version, fetch, promotion_lock, registry, settings, store
@@ -77,9 +77,11 @@ def train_pipeline(
     if flow_run.run_count > MOST_STARTS:
         raise TrainingError(f"this run's worker died {MOST_STARTS} times: its log or its memory may say why.")
     recipes = {preset: compose(preset, training.overrides, training.tiny) for preset in training.presets}
+    elsewhere = _named(training.from_runs)
     dataset = ingested(data)
     validation = validated(dataset)
-    runs = {**_train(recipes, dataset, training), **_take_in(training.from_runs, dataset)}
+    taken = {name: reuse(take_in_task, folder, summary, dataset) for name, (folder, summary) in elsewhere.items()}
+    runs = {**_train(recipes, dataset, training), **taken}
     if not runs:
         raise RecipeError("nothing to judge: name at least one preset or one finished run.")
     candidates = _evaluate(runs, dataset)
@@ -124,13 +126,22 @@ def _where(training: TrainingParameters, models: int) -> Where:
     return Where(max(1, (os.cpu_count() or 1) // models)) if training.side_by_side else Where()
 
 
-def _take_in(folders: tuple[str, ...], dataset: str) -> dict[str, str]:
-    """Preset with `(taken in)` and its folder's name -> URI of its run folder."""
-    summaries = {folder: read_summary(Path(folder)) for folder in folders}
-    return {
-        f"{summary.preset} ({Path(folder).name})": reuse(take_in_task, folder, summary, dataset)
-        for folder, summary in summaries.items()
-    }
+def _named(folders: tuple[str, ...]) -> dict[str, tuple[str, RunSummary]]:
+    """Preset and, in brackets, its folder's name -> a run that was trained elsewhere: folder and summary.
+
+    Raises ModelNotFound for a folder that holds no finished run, RecipeError for two of one name.
+    """
+    named: dict[str, tuple[str, RunSummary]] = {}
+    for folder in folders:
+        summary = read_summary(Path(folder))
+        name = f"{summary.preset} ({Path(folder).name})"
+        if name in named:
+            raise RecipeError(
+                f"{named[name][0]} and {folder} would both be called {name!r}: name each run once, and give the "
+                "folders names that differ."
+            )
+        named[name] = folder, summary
+    return named
 
 
 def _evaluate(runs: dict[str, str], dataset: str) -> tuple[CandidateOutcome, ...]:
