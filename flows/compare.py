@@ -28,6 +28,7 @@ from flows.artifacts import publish_page
 from flows.context import code_version, fetch, registry, store, work_folder
 from flows.digests import training_code
 from flows.parameters import ComparisonParameters, DataParameters
+from flows.places import outside_digest
 from flows.report import REPORTS
 from flows.summary import read_evaluation
 from flows.tasks import AGAIN, CACHED, balanced, ingested, reuse, scored, train_task
@@ -129,7 +130,8 @@ def _place(key: tuple[str, int], comparison: ComparisonParameters) -> tuple[int,
 
 def _score(preset: str, recipe: Recipe, dataset: str) -> tuple[str, str]:
     """URIs of the run and of its evaluation on PublicTest."""
-    run = reuse(train_task, preset, recipe, dataset, balanced(dataset, recipe), training_code())
+    sample, outside = balanced(dataset, recipe), outside_digest(recipe)
+    run = reuse(train_task, preset, recipe, dataset, sample, training_code(), outside)
     return run, scored(f"{preset} seed {recipe.seed}", run, dataset)
 
 

@@ -27,7 +27,7 @@ from flows.context import fetch, pretrained_folder, registry, settings, store, w
 from flows.digests import balancing_code, evaluation_code, training_code
 from flows.outcome import SearchOutcome
 from flows.parameters import DataParameters, SearchParameters
-from flows.places import excluded_digest, places
+from flows.places import outside_digest, places
 from flows.summary import read_evaluation
 from flows.tasks import AGAIN, balanced, ingested, run_folder, scored, train_run
 from flows.train import validated
@@ -69,7 +69,7 @@ def study_name(search: SearchParameters, base: Recipe, dataset: str) -> str:
     """The same search of the same data from the same recipe goes on where it was, whatever its length."""
     same = {key: value for key, value in asdict(search).items() if key not in ("trials", "workers")}
     code = (balancing_code(), training_code(), evaluation_code())
-    text = json.dumps([dataset, same, base.to_json(), excluded_digest(base), *code])
+    text = json.dumps([dataset, same, base.to_json(), outside_digest(base), *code])
     return f"{search.preset}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 

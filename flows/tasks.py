@@ -50,7 +50,7 @@ from flows.context import (
 )
 from flows.digests import balancing_code, evaluation_code, ingest_code
 from flows.parameters import DataParameters
-from flows.places import data_here, excluded_digest, places
+from flows.places import data_here, excluded_digest, outside_digest, places
 
 CACHED: dict[str, Any] = {"cache_policy": INPUTS + TASK_SOURCE, "persist_result": True, "result_serializer": "json"}
 DATASETS, MODELS = Asset(key="ferline://datasets"), Asset(key="ferline://models")
@@ -143,9 +143,12 @@ def balance_task(dataset_uri: str, recipe: Recipe, excluded: str, code: str) -> 
     **AGAIN,
 )
 def train_task(
-    preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, where: Where | None = None
+    preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, outside: str, where: Where | None = None
 ) -> str:
-    """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on by itself."""
+    """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on by itself.
+
+    outside: digest of what the recipe names outside of it.
+    """
     return train_run(preset, recipe, dataset_uri, sample_uri, code, where or Where())
 
 
@@ -213,9 +216,8 @@ def _alone(key: str) -> Iterator[None]:
 def run_folder(recipe: Recipe, dataset_uri: str, sample_uri: str, code: str) -> Path:
     """Where a training works, named by all that decides its outcome."""
     fingerprint, sample = read_info(fetch(dataset_uri)).fingerprint, file_sha256(fetch(sample_uri) / "sample.npz")
-    return (
-        settings().runs / hashlib.sha256(f"{recipe.to_json()} {fingerprint} {sample} {code}".encode()).hexdigest()[:16]
-    )
+    decides = filter(None, (recipe.to_json(), fingerprint, sample, code, outside_digest(recipe)))
+    return settings().runs / hashlib.sha256(" ".join(decides).encode()).hexdigest()[:16]
 
 
 @task(name="take in", task_run_name="take in {folder}", timeout_seconds=3600, **CACHED, **AGAIN)

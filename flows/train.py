@@ -29,6 +29,7 @@ from flows.context import code_version, fetch, promotion_lock, registry, setting
 from flows.digests import training_code, validation_code
 from flows.outcome import CandidateOutcome, Outcome, Verdict
 from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
+from flows.places import outside_digest
 from flows.report import report_task
 from flows.summary import read_evaluation
 from flows.tasks import (
@@ -109,7 +110,10 @@ def _train(recipes: dict[str, Recipe], dataset: str, training: TrainingParameter
     samples = {preset: balanced(dataset, recipe) for preset, recipe in recipes.items()}
     code = training_code()
     where = _where(training, len(recipes))
-    calls = {preset: (preset, recipe, dataset, samples[preset], code, where) for preset, recipe in recipes.items()}
+    calls = {
+        preset: (preset, recipe, dataset, samples[preset], code, outside_digest(recipe), where)
+        for preset, recipe in recipes.items()
+    }
     if training.side_by_side:
         futures: dict[str, PrefectFuture[str]] = {preset: train_task.submit(*call) for preset, call in calls.items()}
         for future in futures.values():  # one that fails ends none of the others
