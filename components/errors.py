@@ -11,6 +11,7 @@
     ├── ValidationFailed   a blocking expectation failed; training must not start
     ├── RecipeError        a recipe, preset or override is wrong
     ├── TrainingError      training ended without a usable model
+    │   └── TrainingHopeless  it would end the same way again
     ├── ModelNotFound      no such model, version, alias, hub id or weight file
     ├── PredictionNotFound no such prediction is on record
     ├── ClusterError       a Ray cluster does not answer, or has too little room
@@ -85,6 +86,10 @@ class RecipeError(FerlineError):
 
 class TrainingError(FerlineError):
     """Training ended without a usable model."""
+
+
+class TrainingHopeless(TrainingError):
+    """The same training would end so again: its loss is no number, or its folder holds another run."""
 
 
 class ModelNotFound(FerlineError):

@@ -1,5 +1,6 @@
 """`ferline data audit`: an audit of labels, its sheet, and its place in the store."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,8 @@ from components.labels import CLASSES
 from components.report import contact_sheet
 from components.training.records import Recipe
 from flows.context import fetch, store, work_folder
-from flows.digests import training_code
-from flows.places import places
+from flows.digests import audit_code, training_code
+from flows.places import outside_digest, places
 
 SHEET, FACES_A_CLASS = "sheet.png", 12
 KEPT = (REPORT, EXCLUDE, SHEET, PROBABILITIES)
@@ -29,7 +30,8 @@ def audit_labels(
     A killed audit goes on from the fold and checkpoint where it was; a finished one is read from the store.
     """
     dataset = open_dataset(fetch(uri))
-    key = f"{dataset.info.name}-{recipe.digest[:12]}-{folds}-{training_code()[:8]}"
+    made_of = hashlib.sha256(f"{training_code()} {audit_code()} {outside_digest(recipe)}".encode()).hexdigest()
+    key = f"{dataset.info.name}-{recipe.digest[:12]}-{folds}-{made_of[:8]}"
     place = f"{store().uri}/audits/{key}"
     if store().exists(place):
         say(f"{place} holds the finished audit of this recipe")

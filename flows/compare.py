@@ -28,6 +28,7 @@ from flows.artifacts import publish_page
 from flows.context import code_version, fetch, registry, store, work_folder
 from flows.digests import training_code
 from flows.parameters import ComparisonParameters, DataParameters
+from flows.places import outside_digest
 from flows.report import REPORTS
 from flows.summary import read_evaluation
 from flows.tasks import AGAIN, CACHED, balanced, ingested, reuse, scored, train_task
@@ -85,15 +86,28 @@ def compare_models(
 def entrants(comparison: ComparisonParameters) -> dict[tuple[str, int], Recipe]:
     """(preset, seed) -> recipe; all models of the first seed come first, so that an early end leaves a whole round.
 
-    Raises RecipeError for an unknown preset or a wrong override.
+    Raises RecipeError for an unknown preset or a wrong override, and where a run that one goes on from, or is taught
+    by, has learned what it validates on: under the second seed that would show after a whole round.
     """
     recipes = _own(comparison)
     if comparison.same_data:
         first = recipes[comparison.presets[0]]
         recipes = {name: replace(recipe, data=first.data, balance=first.balance) for name, recipe in recipes.items()}
-    return {
+    entered = {
         (preset, seed): replace(recipe, seed=seed) for seed in comparison.seeds for preset, recipe in recipes.items()
     }
+    for recipe in entered.values():
+        _require_same_slices(recipe)
+    return entered
+
+
+def _require_same_slices(recipe: Recipe) -> None:
+    """Raises RecipeError where weights or a teacher know the images that the recipe validates on."""
+    if named := (*filter(None, (recipe.model.pretrained,)), *recipe.distill.teachers):
+        from components.training.runs import require_same_slice  # torch: 2 s
+
+        for name in named:
+            require_same_slice(_folder_of(name), recipe)
 
 
 def replaced(comparison: ComparisonParameters) -> dict[str, list[str]]:
@@ -116,7 +130,8 @@ def _place(key: tuple[str, int], comparison: ComparisonParameters) -> tuple[int,
 
 def _score(preset: str, recipe: Recipe, dataset: str) -> tuple[str, str]:
     """URIs of the run and of its evaluation on PublicTest."""
-    run = reuse(train_task, preset, recipe, dataset, balanced(dataset, recipe), training_code())
+    sample, outside = balanced(dataset, recipe), outside_digest(recipe)
+    run = reuse(train_task, preset, recipe, dataset, sample, training_code(), outside)
     return run, scored(f"{preset} seed {recipe.seed}", run, dataset)
 
 
@@ -189,13 +204,14 @@ def _repeat(entrant: Entrant) -> Repeat:
 
 def _run_of(name: str) -> Recipe | None:
     """The recipe of the run that weights or a teacher are named by; None where it is no run of ours, or gone."""
-    if name.startswith("s3://"):
-        if not (name.startswith(f"{store().uri}/") and store().exists(name)):
-            return None
-        folder = fetch(name)
-    else:
-        folder = Path(name).expanduser()
+    folder = _folder_of(name)
     return read_recipe(folder) if (folder / "recipe.json").is_file() else None
+
+
+def _folder_of(name: str) -> Path:
+    """Where weights or a teacher lie on this machine; a path to nothing where they do not."""
+    held = name.startswith("s3://") and name.startswith(f"{store().uri}/") and store().exists(name)
+    return fetch(name) if held else Path(name).expanduser()
 
 
 def pretraining_of(run: Path) -> tuple[str, float, float | None]:

@@ -29,6 +29,11 @@ def training_code() -> str:
     return code_version(*_FRAME, "components/models", "components/evaluation/calibration.py", *own)
 
 
+def audit_code() -> str:
+    """Of an audit of labels, its trainings apart."""
+    return code_version(*_FRAME, "components/audit", "components/balancing")
+
+
 def evaluation_code() -> str:
     """Of an evaluation."""
     return code_version(*_FRAME, "components/evaluation")

@@ -24,7 +24,8 @@ class Outcome:
     """One run of train-pipeline."""
 
     verdict: Verdict
-    """Promoted; Rejected by the gate; Unchanged: the best model is the champion already; Waiting: promotion is off."""
+    """Promoted; Rejected by the gate; Unchanged: the best model is the champion already; Waiting: it passed, but
+    promotion is off, it was rolled back, or it knows drawn faces alone."""
     dataset_uri: str
     validation_uri: str
     candidates: tuple[CandidateOutcome, ...]

@@ -18,7 +18,7 @@ from components.errors import RecipeError, TrainingError
 from components.registry import TrackedRun
 from components.search.pictures import draw
 from components.search.records import Pruned, Trial, assignments, parse_space
-from components.search.study import Asked, Study
+from components.search.study import Asked, Study, alone
 from components.training import read_epochs
 from components.training.follow import Where
 from components.training.recipes import compose, flat, override, places_here, preset_source
@@ -27,7 +27,7 @@ from flows.context import fetch, pretrained_folder, registry, settings, store, w
 from flows.digests import balancing_code, evaluation_code, training_code
 from flows.outcome import SearchOutcome
 from flows.parameters import DataParameters, SearchParameters
-from flows.places import excluded_digest, places
+from flows.places import outside_digest, places
 from flows.summary import read_evaluation
 from flows.tasks import AGAIN, balanced, ingested, run_folder, scored, train_run
 from flows.train import validated
@@ -50,8 +50,9 @@ def hyperparameter_search(
     dataset = ingested(data)
     validated(dataset)
     name = study_name(search, base, dataset)
-    study = Study(work_folder("searches") / f"{name}.log", name, space, search.seed, search.prune)
-    with registry().track(f"search-{name}", f"search {search.preset}", asdict(search)) as parent:
+    file = work_folder("searches") / f"{name}.log"
+    with alone(file), registry().track(f"search-{name}", f"search {search.preset}", asdict(search)) as parent:
+        study = Study(file, name, space, search.seed, search.prune)
         if search.backend == "ray":
             _side_by_side(study, base, dataset, search, parent, name)
         else:
@@ -68,7 +69,7 @@ def study_name(search: SearchParameters, base: Recipe, dataset: str) -> str:
     """The same search of the same data from the same recipe goes on where it was, whatever its length."""
     same = {key: value for key, value in asdict(search).items() if key not in ("trials", "workers")}
     code = (balancing_code(), training_code(), evaluation_code())
-    text = json.dumps([dataset, same, base.to_json(), excluded_digest(base), *code])
+    text = json.dumps([dataset, same, base.to_json(), outside_digest(base), *code])
     return f"{search.preset}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -167,7 +168,7 @@ def trial_task(asked: Asked, preset: str, recipe: Recipe, dataset: str, sample: 
     try:
         return train_run(preset, recipe, dataset, sample, training_code(), Where(), parent, watch)
     except Pruned:
-        shutil.rmtree(run_folder(recipe, dataset, sample, training_code()))
+        shutil.rmtree(run_folder(recipe, dataset, sample, training_code()), ignore_errors=True)  # none, if in the store
         return None
 
 

@@ -20,7 +20,7 @@ from prefect.client.schemas import State, TaskRun
 
 from components.balancing import build_sample
 from components.dataset import INFO, file_sha256, open_dataset, read_info
-from components.errors import DataError, GateError, ModelNotFound, RecipeError
+from components.errors import DataError, GateError, ModelNotFound, RecipeError, TrainingHopeless
 from components.evaluation.evaluate import evaluate
 from components.evaluation.records import Evaluation
 from components.gate import Decision, EvaluatedModel, decide
@@ -50,7 +50,7 @@ from flows.context import (
 )
 from flows.digests import balancing_code, evaluation_code, ingest_code
 from flows.parameters import DataParameters
-from flows.places import data_here, excluded_digest, places
+from flows.places import data_here, excluded_digest, outside_digest, places
 
 CACHED: dict[str, Any] = {"cache_policy": INPUTS + TASK_SOURCE, "persist_result": True, "result_serializer": "json"}
 DATASETS, MODELS = Asset(key="ferline://datasets"), Asset(key="ferline://models")
@@ -58,10 +58,10 @@ WHO = "train-pipeline"
 
 
 def can_help(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether a retry can: not where the input itself is wrong."""
+    """Whether a retry can: not where the input itself is wrong, nor where a training would end the same way."""
     try:
         state.result()
-    except (DataError, RecipeError, ModelNotFound, GateError):
+    except (DataError, RecipeError, ModelNotFound, GateError, TrainingHopeless):
         return False
     except Exception:
         return True
@@ -74,7 +74,11 @@ AGAIN: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [5, 20], "retry_co
 
 def reuse(stage: Task[..., str], *inputs: object) -> str:
     """Run a cached task; a hit whose artifact is gone from the store is run again."""
-    uri = stage(*inputs)
+    return kept(stage(*inputs), stage, *inputs)
+
+
+def kept(uri: str, stage: Task[..., str], *inputs: object) -> str:
+    """What a cached task came to; run again where the artifact is gone from the store."""
     return uri if store().exists(uri) else stage.with_options(refresh_cache=True)(*inputs)
 
 
@@ -139,9 +143,12 @@ def balance_task(dataset_uri: str, recipe: Recipe, excluded: str, code: str) -> 
     **AGAIN,
 )
 def train_task(
-    preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, where: Where | None = None
+    preset: str, recipe: Recipe, dataset_uri: str, sample_uri: str, code: str, outside: str, where: Where | None = None
 ) -> str:
-    """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on by itself."""
+    """Train in a child process, followed live by MLflow; URI of the run folder. A killed run goes on by itself.
+
+    outside: digest of what the recipe names outside of it.
+    """
     return train_run(preset, recipe, dataset_uri, sample_uri, code, where or Where())
 
 
@@ -157,8 +164,9 @@ def train_run(
 ) -> str:
     """Train and put the run folder into the store; a run that was killed goes on.
 
-    Where another process of this machine trains the same, its run is waited for and taken: a flow run that was held
-    for dead, and lives, must not work in one folder with the one that goes on for it.
+    One that lies in the store already is taken, whoever trained it. Where another process of this machine trains the
+    same, its run is waited for: a flow run that was held for dead, and lives, must not work in one folder with the one
+    that goes on for it.
     parent: MLflow run below which it is shown; watch: told of each epoch, and may end the training by Pruned.
     """
     data, sample = fetch(dataset_uri), fetch(sample_uri) / "sample.npz"
@@ -174,9 +182,12 @@ def train_run(
             run.outcome = "KILLED"
             raise
 
-    with _alone(key) as waited:
-        if waited and store().exists(f"runs/{key}"):
-            return f"{store().uri}/runs/{key}"
+    with _alone(key):
+        uri = f"{store().uri}/runs/{key}"
+        if store().exists(uri):
+            for line in read_epochs(fetch(uri)):
+                watch(line)
+            return uri
         with registry().track(key, preset, {"preset": preset, **flat(recipe)}, parent) as run:
             run.log_dataset(dataset_uri, info)
             run_training(asked, preset, data, sample, out, get_run_logger().info, epoch, where, places(recipe),
@@ -188,18 +199,16 @@ def train_run(
 
 
 @contextmanager
-def _alone(key: str) -> Iterator[bool]:
-    """Be the only one of this machine that trains this; whether another one had to be waited for."""
+def _alone(key: str) -> Iterator[None]:
+    """Be the only one of this machine that trains this; another one is waited for."""
     lock = FileLock(work_folder("training") / f"{key}.lock")
     try:
         lock.acquire(timeout=0)
-        waited = False
     except Timeout:
         get_run_logger().warning("another process trains %s already: waiting for it", key)
         lock.acquire()
-        waited = True
     try:
-        yield waited
+        yield
     finally:
         lock.release()
 
@@ -207,9 +216,8 @@ def _alone(key: str) -> Iterator[bool]:
 def run_folder(recipe: Recipe, dataset_uri: str, sample_uri: str, code: str) -> Path:
     """Where a training works, named by all that decides its outcome."""
     fingerprint, sample = read_info(fetch(dataset_uri)).fingerprint, file_sha256(fetch(sample_uri) / "sample.npz")
-    return (
-        settings().runs / hashlib.sha256(f"{recipe.to_json()} {fingerprint} {sample} {code}".encode()).hexdigest()[:16]
-    )
+    decides = filter(None, (recipe.to_json(), fingerprint, sample, code, outside_digest(recipe)))
+    return settings().runs / hashlib.sha256(" ".join(decides).encode()).hexdigest()[:16]
 
 
 @task(name="take in", task_run_name="take in {folder}", timeout_seconds=3600, **CACHED, **AGAIN)
@@ -287,10 +295,12 @@ def gate_task(
     champion: str | None,
     champion_evaluation: str | None,
     new_data: tuple[str, str] | None = None,
+    champion_learned: int = 0,
 ) -> str:
     """Challenger against champion on the same test images; URI of the decision.
 
-    new_data: URIs of the two's evaluations on new labelled images.
+    new_data: URIs of the two's evaluations on new labelled images. champion_learned: test images that the champion was
+    trained on.
     """
 
     def against(uri: str | None) -> EvaluatedModel | None:
@@ -301,7 +311,9 @@ def gate_task(
         theirs = against(new_data[1])
         fresh = (evaluated(name, run_uri, new_data[0], None), theirs) if theirs else None
     policy = load_gate_policy(settings().policy / "gate.yaml")
-    decision = decide(challenger, against(champion_evaluation), policy, new_data=fresh)
+    decision = decide(
+        challenger, against(champion_evaluation), policy, new_data=fresh, champion_learned=champion_learned
+    )
     artifacts.publish_decision(decision)
     text = decision.to_json()
     return store().put_bytes(f"decisions/{hashlib.sha256(text.encode()).hexdigest()[:16]}.json", text.encode())

@@ -12,22 +12,24 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from components.dataset import INFO, file_sha256
+from components.dataset import INFO, file_sha256, open_dataset
 from components.errors import ChampionChanged, RecipeError, TrainingError
 from components.gate import Decision
 from components.ingest.sources import SYNTHETIC
+from components.labels import PUBLIC_TEST, TRAINING
 from components.registry import reconcile
 from components.registry.records import ModelVersion
 from components.training import read_summary
 from components.training.follow import Where
 from components.training.recipes import compose
-from components.training.records import Recipe
+from components.training.records import Recipe, RunSummary
 from flows.artifacts import publish_models
 from flows.candidates import model_folder
-from flows.context import code_version, promotion_lock, registry, settings, store
+from flows.context import code_version, fetch, promotion_lock, registry, settings, store
 from flows.digests import training_code, validation_code
 from flows.outcome import CandidateOutcome, Outcome, Verdict
 from flows.parameters import DataParameters, PromotionParameters, TrainingParameters
+from flows.places import outside_digest
 from flows.report import report_task
 from flows.summary import read_evaluation
 from flows.tasks import (
@@ -36,6 +38,7 @@ from flows.tasks import (
     balanced,
     gate_task,
     ingested,
+    kept,
     policy_text,
     promote_task,
     register_task,
@@ -75,9 +78,11 @@ def train_pipeline(
     if flow_run.run_count > MOST_STARTS:
         raise TrainingError(f"this run's worker died {MOST_STARTS} times: its log or its memory may say why.")
     recipes = {preset: compose(preset, training.overrides, training.tiny) for preset in training.presets}
+    elsewhere = _named(training.from_runs)
     dataset = ingested(data)
     validation = validated(dataset)
-    runs = {**_train(recipes, dataset, training), **_take_in(training.from_runs, dataset)}
+    taken = {name: reuse(take_in_task, folder, summary, dataset) for name, (folder, summary) in elsewhere.items()}
+    runs = {**_train(recipes, dataset, training), **taken}
     if not runs:
         raise RecipeError("nothing to judge: name at least one preset or one finished run.")
     candidates = _evaluate(runs, dataset)
@@ -105,11 +110,15 @@ def _train(recipes: dict[str, Recipe], dataset: str, training: TrainingParameter
     samples = {preset: balanced(dataset, recipe) for preset, recipe in recipes.items()}
     code = training_code()
     where = _where(training, len(recipes))
-    calls = {preset: (preset, recipe, dataset, samples[preset], code, where) for preset, recipe in recipes.items()}
+    calls = {
+        preset: (preset, recipe, dataset, samples[preset], code, outside_digest(recipe), where)
+        for preset, recipe in recipes.items()
+    }
     if training.side_by_side:
         futures: dict[str, PrefectFuture[str]] = {preset: train_task.submit(*call) for preset, call in calls.items()}
-        for future in futures.values():
+        for future in futures.values():  # one that fails ends none of the others
             future.wait()
+        return {preset: kept(future.result(), train_task, *calls[preset]) for preset, future in futures.items()}
     return {preset: reuse(train_task, *call) for preset, call in calls.items()}
 
 
@@ -121,13 +130,22 @@ def _where(training: TrainingParameters, models: int) -> Where:
     return Where(max(1, (os.cpu_count() or 1) // models)) if training.side_by_side else Where()
 
 
-def _take_in(folders: tuple[str, ...], dataset: str) -> dict[str, str]:
-    """Preset with `(taken in)` and its folder's name -> URI of its run folder."""
-    summaries = {folder: read_summary(Path(folder)) for folder in folders}
-    return {
-        f"{summary.preset} ({Path(folder).name})": reuse(take_in_task, folder, summary, dataset)
-        for folder, summary in summaries.items()
-    }
+def _named(folders: tuple[str, ...]) -> dict[str, tuple[str, RunSummary]]:
+    """Preset and, in brackets, its folder's name -> a run that was trained elsewhere: folder and summary.
+
+    Raises ModelNotFound for a folder that holds no finished run, RecipeError for two of one name.
+    """
+    named: dict[str, tuple[str, RunSummary]] = {}
+    for folder in folders:
+        summary = read_summary(Path(folder))
+        name = f"{summary.preset} ({Path(folder).name})"
+        if name in named:
+            raise RecipeError(
+                f"{named[name][0]} and {folder} would both be called {name!r}: name each run once, and give the "
+                "folders names that differ."
+            )
+        named[name] = folder, summary
+    return named
 
 
 def _evaluate(runs: dict[str, str], dataset: str) -> tuple[CandidateOutcome, ...]:
@@ -154,16 +172,31 @@ def _judge_once(best: CandidateOutcome, dataset: str, promotion: PromotionParame
     champion = reconcile(registry(), store(), lock_folder=promotion_lock())
     if champion and champion.model_sha256 == file_sha256(model_folder(best.run_uri).onnx):
         return Judgement("Unchanged", champion.tags.get("ferline.decision", ""), champion.version)
-    new_data = _on_new_data(best, champion, promotion.new_data)
-    decision = gate_task(best.name, best.run_uri, best.evaluation_uri, *_opponent(champion, dataset), new_data)
-    version = register_task(best.run_uri, best.evaluation_uri, dataset, decision, promotion.new_data)
-    if promotion.promote and champion and _is_drawn(dataset) and not _is_drawn(champion.dataset):
+    new_data, learned = _on_new_data(best, champion, promotion.new_data), _learned(champion, dataset)
+    if champion and learned:
         get_run_logger().warning(
-            "drawn faces alone make no model champion where one that, as far as is known, has learned from photographs "
-            "is it: version %s waits.", version,
+            "champion %s has learned %d of the test images, so its figures flatter it: a source is split anew with "
+            "another --held-out. What loses to it may be no worse.", champion.version, learned,
         )  # fmt: skip
+    decision = gate_task(best.name, best.run_uri, best.evaluation_uri, *_opponent(champion, dataset), new_data, learned)
+    version = register_task(best.run_uri, best.evaluation_uri, dataset, decision, promotion.new_data)
+    hindrance = _hindrance(version, champion, dataset)
+    if promotion.promote and hindrance:
+        get_run_logger().warning("%s: version %s waits.", hindrance, version)
         promotion = replace(promotion, promote=False)
     return _carry_out(version, decision, champion, promotion)
+
+
+def _hindrance(version: str, champion: ModelVersion | None, dataset: str) -> str:
+    """Why a version that passes the gate becomes no champion by itself, in words; empty where it may."""
+    if registry().get(version).status == "rolled-back":
+        return f"it was rolled back (`ferline models promote {version} --force --reason WHY` promotes it all the same)"
+    if champion and _is_drawn(dataset) and not _is_drawn(champion.dataset):
+        return (
+            "drawn faces alone make no model champion where one that, as far as is known, has learned from photographs "
+            "is it"
+        )
+    return ""
 
 
 def _is_drawn(dataset: str) -> bool:
@@ -184,6 +217,22 @@ def _opponent(champion: ModelVersion | None, dataset: str) -> tuple[str | None, 
     if champion is None:
         return None, None
     return champion.version, scored("champion", f"models:/{champion.version}", dataset)
+
+
+def _learned(champion: ModelVersion | None, dataset: str) -> int:
+    """How many test images of a dataset version the champion was trained on, by another split of the same source.
+
+    Copies of what its own dataset holds for tests do not count; nor does anything where that is not in the store.
+    """
+    if champion is None or not champion.dataset or champion.dataset == PurePosixPath(dataset).name:
+        return 0
+    place = f"datasets/{champion.dataset}"
+    if not store().exists(place):
+        return 0
+    theirs, ours = (open_dataset(fetch(uri)).manifest for uri in (place, dataset))
+    training = theirs["split"] == TRAINING
+    learned = set(theirs.loc[training, "sha256"]) - set(theirs.loc[~training, "sha256"])
+    return int(ours.loc[ours["split"] == PUBLIC_TEST, "sha256"].isin(learned).sum())
 
 
 def _on_new_data(best: CandidateOutcome, champion: ModelVersion | None, uri: str) -> tuple[str, str] | None:

@@ -66,19 +66,21 @@ def decide(
     policy: GatePolicy,
     decided_at: str | None = None,
     new_data: NewData | None = None,
+    champion_learned: int = 0,
 ) -> Decision:
     """Every rule with its figure and verdict; all must pass. The first model meets the absolute rules alone.
 
-    decided_at: ISO time, now by default. new_data: of a retraining, which must not lose there either. Raises GateError
-    where the two were scored on different test images, where an evaluation and its predictions do not belong together,
-    and for figures taken on PrivateTest.
+    decided_at: ISO time, now by default. new_data: of a retraining, which must not lose there either.
+    champion_learned: how many of the test images the champion was trained on, which the rules against it then tell.
+    Raises GateError where the two were scored on different test images, where an evaluation and its predictions do not
+    belong together, and for figures taken on PrivateTest.
     """
     e = challenger.evaluation
     _check(challenger)
     if champion:
         _check(champion)
         _check_same_images(challenger, champion)
-    rules = [*_absolute(e, policy), *(_relative(challenger, champion, policy) if champion else ())]
+    rules = [*_absolute(e, policy), *(_relative(challenger, champion, policy, champion_learned) if champion else ())]
     if new_data:
         rules.append(_new_data(*new_data, policy))
     return Decision(
@@ -183,12 +185,16 @@ def _new_data(challenger: EvaluatedModel, champion: EvaluatedModel, policy: Gate
     return _floor("no loss on new data", ours.macro_f1 - theirs.macro_f1, -policy.champion.new_data_loss, detail)
 
 
-def _relative(challenger: EvaluatedModel, champion: EvaluatedModel, policy: GatePolicy) -> Iterator[RuleVerdict]:
-    """Paired on the same images: what both get right or wrong cancels."""
+def _relative(
+    challenger: EvaluatedModel, champion: EvaluatedModel, policy: GatePolicy, learned: int
+) -> Iterator[RuleVerdict]:
+    """Paired on the same images: what both get right or wrong cancels. learned: of them by the champion."""
     rules = policy.champion
     gain = challenger.evaluation.figures.macro_f1 - champion.evaluation.figures.macro_f1
     interval = paired_difference(challenger.labels, challenger.answers, champion.answers, rules.confidence)
     against = f"Macro-F1 gained over champion {champion.version or champion.name}"
+    if learned:
+        against += f", which has learned {learned} of these images,"
     yield _floor("gain over champion", gain, rules.min_gain, against)
     yield _floor(
         "no likely loss",

@@ -79,7 +79,8 @@ def promote(
     """Make a version champion on the strength of a decision; returns its ledger entry, the old one if it is champion.
 
     With `force` and a reason the decision is not asked; the check in a fresh process is made all the same.
-    Raises GateError (no passing decision, another model's, another champion's), RegistryError (the model fails).
+    Raises GateError (no passing decision, another model's, another champion's, or the version was rolled back),
+    RegistryError (the model fails).
     """
     with _locked(registry, store, lock_folder) as seen:
         target, champion = registry.get(version), registry.find(CHAMPION)
@@ -157,6 +158,8 @@ def _judge(decision: Decision | None, target: ModelVersion, champion: ModelVersi
         raise ChampionChanged(
             f"the champion has changed since {which} was judged: it was {before}, now {now}. Run the gate again."
         )
+    if target.status == "rolled-back":  # by somebody who knows more than the gate
+        raise GateError(f"{which} was rolled back: --force with --reason makes it champion all the same.")
 
 
 def _check(registry: Registry, target: ModelVersion) -> None:

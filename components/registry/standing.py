@@ -35,7 +35,7 @@ def standing(entries: History, versions: Mapping[str, ModelVersion]) -> Standing
     tags: dict[str, dict[str, str]] = {}
     for entry in filter(known, entries):
         for version, status in _statuses(entry).items():
-            if version in versions:
+            if version in versions and not (status == "rejected" and _is_rolled_back(tags, version)):
                 tags.setdefault(version, {})[STATUS] = status
         if entry.decision_uri:
             tags.setdefault(entry.to_version, {})[DECISION] = entry.decision_uri
@@ -75,6 +75,11 @@ def settle(registry: Registry, entries: History) -> tuple[str, ...]:
                 registry.set_tag(version, name, value)
                 changes.append(f"version {version}, {name}: {held or 'none'} -> {value}")
     return tuple(changes)
+
+
+def _is_rolled_back(tags: Mapping[str, Mapping[str, str]], version: str) -> bool:
+    """Which a later rejection leaves as it is: the next passing decision must not undo the rollback."""
+    return tags.get(version, {}).get(STATUS) == "rolled-back"
 
 
 def _statuses(entry: LedgerEntry) -> dict[str, Status]:

@@ -1,13 +1,16 @@
 """An Optuna study in one append-only file: ask, report, tell; what a killed search left is tried again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
+from filelock import FileLock, Timeout
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from components.errors import SettingsError
 from components.search.records import Dimension, Pruned, Trial, Value
 
 STARTUP, WARMUP = 4, 2
@@ -35,6 +38,24 @@ def _distribution(dimension: Dimension) -> optuna.distributions.BaseDistribution
             return optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
         case _:
             return optuna.distributions.CategoricalDistribution(dimension.choices)
+
+
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Be the only process of this machine that goes on with a study; raises SettingsError where another one does.
+
+    Opening a study takes the trials of one that is at work for lost.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(file.with_suffix(".lock")).acquire(timeout=0)
+    except Timeout as error:
+        raise SettingsError(
+            f"another process is at this search ({file}): wait for its end and start again, with more --trials for a "
+            "longer one; or search otherwise, say with another --seed."
+        ) from error
+    with held:
+        yield
 
 
 class Study:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.errors import ClusterError, FerlineError, TrainingError
+from components.errors import ClusterError, FerlineError, TrainingError, TrainingHopeless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train; the process's status, with one line of error: 2 for wrong input, 1 for what another try may mend."""
+    """Train; the process's status, with one line of error.
+
+    2 for wrong input, 3 for a training that would end the same way again, 1 for what another try may mend.
+    """
     options = parser().parse_args(arguments)
     from components.training.train import train
 
@@ -61,6 +64,8 @@ def run(options: argparse.Namespace, train: "Callable[[Job], RunSummary]") -> in
         summary = train(Job(options.preset, recipe, options.data, options.out, options.sample, places, options.shared))
     except (FerlineError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        if isinstance(error, TrainingHopeless):
+            return 3
         return 1 if isinstance(error, TrainingError | ClusterError | OSError) else 2
     print(summary.to_json())
     return 0

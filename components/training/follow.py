@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.errors import RecipeError, TrainingError
+from components.errors import RecipeError, TrainingError, TrainingHopeless
 
 POLL_SECONDS = 1.0
-EXPLAINED = 2  # status of a child that said in one line what is wrong with its input
+EXPLAINED, HOPELESS = 2, 3  # status of a child that said in one line what is wrong: its input, or how it must end
 Epoch = Mapping[str, float]
 
 
@@ -58,7 +58,8 @@ def run_training(
     sample: a balanced sample, made of the recipe where there is none.
     where: this machine with all of its cores by default; places: where store URIs of the recipe lie.
     shared: pretrained backbones of trainings that pretrain the same.
-    Raises TrainingError with the child's last lines, RecipeError where it explained itself.
+    Raises TrainingError with the child's last lines; where it explained itself, RecipeError for wrong input and
+    TrainingHopeless for what another try would not mend.
     """
     place = where or Where()
     command = [
@@ -86,8 +87,9 @@ def run_training(
         child.wait()
         reader.join()
     _report(out / "metrics.jsonl", seen, epoch)
-    if child.returncode == EXPLAINED:
-        raise RecipeError(f"training of {preset}: {last[-1].removeprefix('error: ')}")
+    if child.returncode in (EXPLAINED, HOPELESS):
+        kind = RecipeError if child.returncode == EXPLAINED else TrainingHopeless
+        raise kind(f"training of {preset}: {last[-1].removeprefix('error: ')}")
     if child.returncode:
         raise TrainingError(f"training of {preset} ended with status {child.returncode}:\n" + "\n".join(last))
 

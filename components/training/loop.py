@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from components.balancing.records import Sample
-from components.errors import RecipeError, TrainingError
+from components.errors import RecipeError, TrainingError, TrainingHopeless
 from components.training import read_epochs
 from components.training.device import Device
 from components.training.energy import Meter
@@ -152,7 +152,7 @@ class Progress(TrainerCallback):
     ) -> None:
         trained = next(entry for entry in reversed(state.log_history) if "loss" in entry)
         if not (math.isfinite(trained["loss"]) and math.isfinite(metrics["eval_loss"])):
-            raise TrainingError(
+            raise TrainingHopeless(
                 f"epoch {round(state.epoch or 0)}: the loss is no number any more (training {trained['loss']}, "
                 f"validation {metrics['eval_loss']}). Lower optimizer.lr, which is {args.learning_rate:g}, or set "
                 "precision=fp32."

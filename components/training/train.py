@@ -22,7 +22,7 @@ from components.balancing import build_sample
 from components.balancing.records import Sample
 from components.balancing.selection import EXCLUDE, exclusion_list
 from components.dataset import Dataset, file_sha256, open_dataset, read_info
-from components.errors import TrainingError
+from components.errors import TrainingHopeless
 from components.evaluation.calibration import fit_temperature
 from components.models.base import FaceModel
 from components.models.build import RUN_WEIGHTS, build_model, save_model
@@ -75,7 +75,7 @@ def train(job: Job, say: Callable[[str], None] = print, callbacks: Sequence[Trai
     """Train, or go on from the last whole checkpoint of the same job; a finished run is returned as it is.
 
     callbacks: more of the Trainer's, such as a benchmark's clock.
-    Raises TrainingError where `out` holds another job's run, or the loss stops being a number.
+    Raises TrainingHopeless where `out` holds another job's run, or the loss stops being a number.
     """
     device = choose_device(job.recipe.precision)
     if device.kind == "cpu":
@@ -171,7 +171,7 @@ def _claim(job: Job) -> RunSummary | None:
 
 def _require(same: bool, out: Path, what: str) -> None:
     if not same:
-        raise TrainingError(f"{out} holds a run of another {what}: name another --out, or remove that folder.")
+        raise TrainingHopeless(f"{out} holds a run of another {what}: name another --out, or remove that folder.")
 
 
 def _sample(job: Job, dataset: Dataset) -> Sample:
@@ -228,7 +228,7 @@ def _finish(
     logits = _logits(model, flips, dataset.images[np.sort(sample.validation)])
     labels = dataset.labels[np.sort(sample.validation)]
     if not np.isfinite(logits).all():
-        raise TrainingError(f"{job.preset}: the network's outputs are no numbers; lower optimizer.lr or use fp32.")
+        raise TrainingHopeless(f"{job.preset}: the network's outputs are no numbers; lower optimizer.lr or use fp32.")
     temperature = fit_temperature(logits, labels)
     with writing("the weights", job.out / RUN_WEIGHTS):
         save_model(model, job.out / RUN_WEIGHTS)

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,22 @@ def test_own_data_leaves_each_preset_its_own_and_what_else_gives_way_is_named() 
     assert entrants(shared)["resnet18-48", 4].data == load_preset("vit-baseline-48").data
     ours = entrants(own)["resnet18-48", 4]
     assert (ours.data, ours.balance) == (load_preset("resnet18-48").data, load_preset("resnet18-48").balance)
+
+
+@pytest.mark.parametrize("key", ["model.pretrained", "distill.teacher"])
+def test_a_teacher_that_knows_another_seeds_validation_images_is_refused_before_the_first_round(
+    key: str, tmp_path: Path
+) -> None:
+    from components.errors import RecipeError
+    from components.training.recipes import compose
+    from flows.compare import entrants
+    from flows.parameters import ComparisonParameters
+
+    (tmp_path / "recipe.json").write_text(compose("quick", [], small=True).to_json())
+    one = ComparisonParameters(("quick",), (0,), (f"{key}={tmp_path}",), tiny=True)
+    assert list(entrants(one)) == [("quick", 0)]
+    with pytest.raises(RecipeError, match="its seed is 0 and this one's 1"):
+        entrants(replace(one, seeds=(0, 1)))
 
 
 @pytest.mark.parametrize(("word", "same"), [((), True), (("--own-data",), False)])

@@ -154,6 +154,13 @@ def test_each_rule_against_the_champion_can_reject_alone(judge) -> None:
     assert failed(decide(even, champion, tolerates_nothing, AT)) == ["no likely loss"]
 
 
+def test_a_decision_tells_how_many_test_images_the_champion_has_learned(judge) -> None:
+    challenger, champion = judge(right=0.72), judge("champion", 0.7, seed=1, version="3")
+    told = {rule.rule: rule.detail for rule in decide(challenger, champion, POLICY, AT, champion_learned=12).rules}
+    for rule in ("gain over champion", "no likely loss"):
+        assert told[rule].startswith("Macro-F1 gained over champion 3, which has learned 12 of these images,")
+
+
 def test_a_retraining_that_loses_on_new_images_is_rejected_however_good_it_is_elsewhere(judge) -> None:
     challenger, champion = judge(right=0.8), judge("champion", 0.7, seed=1, version="3")
     worse, better = judge(right=0.5), judge("champion", 0.6, seed=1, version="3")

@@ -125,6 +125,20 @@ def test_a_second_rollback_does_not_bring_back_what_was_rolled_back_unless_named
     assert desk.rollback("2").to_version == "2"
 
 
+@pytest.mark.parametrize("rejected_since", [False, True])
+def test_what_was_rolled_back_passes_the_gate_in_vain_and_is_promoted_by_force_alone(desk, rejected_since):
+    desk.promote("1", desk.decide("1", None))
+    desk.promote("2", desk.decide("2", "1"))
+    desk.rollback()
+    if rejected_since:
+        reject(desk.registry, desk.store, version="2", decision=desk.decide("2", "1", "reject"),
+               decision_uri="decisions/since.json", who="tests", lock_folder=desk.locks)  # fmt: skip
+    with pytest.raises(GateError, match=r"version 2 of faces was rolled back: --force with --reason"):
+        desk.promote("2", desk.decide("2", "1"))
+    assert desk.aliases()["champion"] == "1"
+    assert desk.force("2", "the complaints were about the camera").to_version == "2"
+
+
 def test_rollback_goes_only_to_what_was_champion(desk):
     with pytest.raises(ModelNotFound, match="champion"):
         desk.rollback()

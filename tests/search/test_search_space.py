@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.errors import RecipeError
+from components.errors import RecipeError, SettingsError
 from components.search.pictures import draw
 from components.search.records import PAPER, Dimension, Pruned, Trial, Value, assignments, most_epochs, parse_space
-from components.search.study import Study
+from components.search.study import Study, alone
 from components.training.recipes import load_preset, override, preset_names, preset_source
 
 BASE = load_preset("quick")
@@ -87,6 +87,17 @@ def test_a_trial_that_was_running_when_its_process_died_is_tried_again(tmp_path:
     best = again.best()
     assert best is not None
     assert (best.number, best.macro_f1, again.done) == (retried.number, 0.5, 2)
+
+
+def test_of_two_searches_at_one_study_the_second_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "study.log"
+    with alone(file):
+        running = _open(tmp_path).ask()
+        with pytest.raises(SettingsError, match=rf"another process is at this search \({file}\)"), alone(file):
+            pytest.fail("both are at it")
+    running.complete(0.4)
+    with alone(file):
+        assert _open(tmp_path).done == 1
 
 
 def test_a_study_that_goes_on_does_not_draw_its_first_trials_again(tmp_path: Path) -> None:
