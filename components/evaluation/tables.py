@@ -61,10 +61,8 @@ def classes_table(evaluation: Evaluation) -> str:
 
 
 def macro(evaluation: Evaluation) -> tuple[float, float, float]:
-    """Mean precision, recall and F1 over the classes that occur among truths or answers; shares 0 to 1."""
-    answered = [sum(column) for column in zip(*evaluation.confusion, strict=True)]
-    there = [int(c.support + n > 0) for c, n in zip(evaluation.per_class, answered, strict=True)]
-    return _means(evaluation.per_class, there)
+    """Mean precision, recall and F1 over the classes that the images bear; shares 0 to 1."""
+    return _means(evaluation.per_class, [int(c.support > 0) for c in evaluation.per_class])
 
 
 def _caption(evaluations: Sequence[Evaluation]) -> str:
