@@ -36,12 +36,12 @@ drift: $(STAMP) ## Simulated traffic that drifts, on the drift dashboard: http:/
 	@$(BIN)/ferline drift demo
 	@$(BIN)/ferline drift dashboard --demo
 
-test: $(STAMP) lint typecheck ## Lint, types and every test that needs no GPU, download, server or worker of its own
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not stack and not e2e"
+test: $(STAMP) lint typecheck ## Lint, types and every test that needs no GPU, download, server, worker or real faces
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not stack and not e2e and not fer2013"
 
-test-stack: $(STAMP) ## Real servers, workers and clusters, the team stack and its faults; needs Debian's postgresql and libfaketime
+test-stack: $(STAMP) ## Real servers, workers, clusters and faces, the stack and its faults; needs Debian's postgresql and libfaketime
 	$(BIN)/python -m pytest -m stack -v tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile -m "e2e and not stack" tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 2 --dist loadfile -m "(e2e or fer2013) and not stack" tests
 
 test-champion: $(STAMP) ## tests/model on the champion of FERLINE_HOME, which `make run` trains
 	@shown=$$($(BIN)/ferline models show champion --json) || { printf '%s\n' "$$shown" >&2; exit 1; }; \

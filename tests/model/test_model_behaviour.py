@@ -6,6 +6,7 @@ import pytest
 from components.evaluation.behaviour import CHANGES
 from components.labels import CLASSES
 
+pytestmark = pytest.mark.e2e  # a whole training
 HAPPY, NEUTRAL = CLASSES.index("happy"), CLASSES.index("neutral")
 MOUTH = slice(30, 44)  # rows of a 48-pixel face
 LEAST = {"flip": 0.85, "darker": 0.85, "brighter": 0.85, "jpeg": 0.8, "rotated left": 0.75, "rotated right": 0.75}

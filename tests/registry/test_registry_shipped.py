@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pytest
 
 from components.dataset import open_dataset
 from components.evaluation.records import Evaluation
@@ -68,6 +69,7 @@ def test_a_fresh_home_imports_it_as_champion_once(tmp_path: Path, outside: dict[
     assert ferline("import-release")["imported"] == "1"
 
 
+@pytest.mark.fer2013
 def test_it_is_as_good_on_real_faces_as_its_record_says(fer2013: Path, tmp_path: Path) -> None:
     dataset = open_dataset(ingest(fer2013, tmp_path, IngestOptions()).folder)
     judged = Evaluation.from_json((RELEASE / "evaluation.json").read_text())
