@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from components.dataset import Dataset, open_dataset
-from components.store import S3Store
+from components.store import LocalStore, S3Store, Store
 
 REPOSITORY = Path(__file__).parents[1]
 KEPT = ("FERLINE_FER2013", "FERLINE_TEST_MODEL")  # what a person names for the tests themselves
@@ -115,3 +115,12 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def s3(s3_endpoint: str, tmp_path: Path) -> S3Store:
     """A store below a prefix of its own."""
     return S3Store(f"s3://faces/{tmp_path.name}", s3_endpoint, KEY, SECRET, "us-east-1")
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A store of either kind."""
+    if request.param == "local":
+        return LocalStore(tmp_path / "store")
+    found: Store = request.getfixturevalue("s3")
+    return found

@@ -9,7 +9,7 @@ import uuid6
 
 from components.journal import Journal, Logbook
 from components.predictions import Prediction
-from components.store import LocalStore, Store
+from components.store import Store
 
 LONG_AGO, FAR_AHEAD = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -27,14 +27,6 @@ def prediction(id: str = "", answer: int = 3, **given: object) -> Prediction:
 def made(day: datetime) -> str:
     """An id of a day."""
     return f"{int(day.timestamp() * 1000):012x}7" + uuid6.uuid7().hex[13:]
-
-
-@pytest.fixture(params=["local", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "local":
-        return LocalStore(tmp_path / "store")
-    found: Store = request.getfixturevalue("s3")
-    return found
 
 
 @pytest.fixture

@@ -19,14 +19,6 @@ from components.errors import StoreError, StoreNotFound, StoreUnreachable
 from components.store import ABANDONED_S, INDEX, UNREAD_S, LocalStore, S3Store, Store, local, open_store
 
 
-@pytest.fixture(params=["local", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "local":
-        return LocalStore(tmp_path / "store")
-    found: Store = request.getfixturevalue("s3")
-    return found
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     source = tmp_path / "source"
